@@ -1,0 +1,229 @@
+"""The settings of one run. Defaults hold what the three benchmarks share; the rest is in config/benchmarks."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Optimizer(Settings):
+    """AdamW."""
+
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    max_gradient_norm: PositiveFloat
+
+
+class Schedule(Settings):
+    """When and how much a component trains."""
+
+    start_after_epoch: NonNegativeInt
+    """The component trains in epochs strictly after this one (the first epoch is 1)."""
+    steps_per_epoch: PositiveInt
+    batch_size: PositiveInt
+
+
+class AtariEnvironment(Settings):
+    """Arcade Learning Environment, no sticky actions, minimal action set."""
+
+    family: Literal["atari"]
+    image_size: PositiveInt = 64
+    frame_skip: PositiveInt = 4
+    max_noops: NonNegativeInt = 30
+    """Upper bound of random no-ops at a training reset (tests: 1)."""
+    train_frame_limit: PositiveInt = 20_000
+    """Raw frames after which a training episode is truncated."""
+    test_frame_limit: PositiveInt = 108_000
+
+
+class DmcEnvironment(Settings):
+    """DeepMind Control suite, proprioceptive observations."""
+
+    family: Literal["dmc"]
+    action_repeat: PositiveInt = 2
+
+
+class CraftaxEnvironment(Settings):
+    """Craftax-Symbolic-v1."""
+
+    family: Literal["craftax"]
+    mob_encoding: Literal["explicit_none", "reference"] = "explicit_none"
+    """``reference`` has no token for "no mob", as the published weights expect."""
+
+
+class GymnasiumEnvironment(Settings):
+    """Any registered Gymnasium environment; the task is its id."""
+
+    family: Literal["gymnasium"]
+    image_size: PositiveInt = 64
+    """Image observations are resized to this square."""
+
+
+class ToyEnvironment(Settings):
+    """Tiny deterministic environments for tests."""
+
+    family: Literal["toy"]
+    image_size: PositiveInt = 16
+
+
+EnvironmentSettings = Annotated[
+    AtariEnvironment | DmcEnvironment | CraftaxEnvironment | GymnasiumEnvironment | ToyEnvironment,
+    Field(discriminator="family"),
+]
+
+
+class Sequences(Settings):
+    """Lengths, in environment steps, of the windows that training reads."""
+
+    length: PositiveInt
+    """Steps T of a world-model window; also the imagination horizon."""
+    context_length: PositiveInt
+    """Steps of real context before the first prediction that is trained or imagined."""
+    burn_in: NonNegativeInt = 20
+    """Steps before the context on which the actor's and critic's LSTMs warm up."""
+
+    @model_validator(mode="after")
+    def _room_to_predict(self) -> "Sequences":
+        if self.length <= self.context_length:
+            raise ValueError(f"length {self.length} must exceed context_length {self.context_length}")
+        return self
+
+
+class Collection(Settings):
+    """Acting in the real environment during training."""
+
+    steps_per_epoch: PositiveInt
+    last_epoch: PositiveInt | None = None
+    """No collecting after this epoch; none: collect in every epoch."""
+    epsilon: Fraction
+    """Probability of a uniformly random action."""
+    temperature: PositiveFloat = 1.0
+
+
+class Evaluation(Settings):
+    """Evaluation between epochs of training."""
+
+    every_epochs: PositiveInt
+    episodes: PositiveInt
+    environments: PositiveInt = 8
+    """Environments side by side; each is played to its end before the next round starts."""
+    temperature: PositiveFloat = 0.5
+
+
+class ReplaySettings(Settings):
+    """Storage of experience."""
+
+    capacity_gigabytes: PositiveFloat = 16.0
+    """Whole episodes are evicted, oldest first, when the stored experience would exceed this."""
+    prioritized_share: Fraction = 0.3
+    """Share of a world-model batch drawn by priority (section 3.4); 0 draws all uniformly."""
+    initial_loss: NonNegativeFloat = 10.0
+    """Loss with which a window counts before it was first drawn."""
+
+
+class ImageTokenizer(Settings):
+    """VQ-VAE for images."""
+
+    channels: PositiveInt = 64
+    """Channels after the first convolution, doubled by each of the downsamplings."""
+    downsamples: PositiveInt = 3
+    code_size: PositiveInt = 256
+    vocabulary: PositiveInt = 512
+    perceptual: Literal["lpips", "none"] = "lpips"
+    """Perceptual part of the reconstruction loss; ``lpips`` needs two weight files (see README)."""
+    optimizer: Optimizer = Optimizer(learning_rate=1e-4, weight_decay=0.01, max_gradient_norm=10.0)
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> "ImageTokenizer":
+        if self.channels % 8:
+            raise ValueError(f"channels {self.channels} must be a multiple of 8, the number of norm groups")
+        return self
+
+
+class WorldModelSettings(Settings):
+    """Retentive network over blocks of tokens, its heads and its training."""
+
+    layers: PositiveInt
+    heads: PositiveInt
+    width: PositiveInt
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    decay_scale_min: PositiveFloat
+    """Memory of the fastest-forgetting head, in blocks."""
+    decay_scale_max: PositiveFloat
+    """Memory of the slowest-forgetting head, in blocks."""
+    shared_embeddings: bool = True
+    """Image tokens enter as their codebook vectors; otherwise through a table of their own."""
+    curiosity: bool = True
+    """Train the ensemble whose disagreement is the intrinsic reward."""
+    optimizer: Optimizer = Optimizer(learning_rate=2e-4, weight_decay=0.05, max_gradient_norm=3.0)
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "WorldModelSettings":
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of 2 * heads = {2 * self.heads}")
+        if self.decay_scale_min > self.decay_scale_max:
+            raise ValueError("decay_scale_min must not exceed decay_scale_max")
+        if self.curiosity and self.schedule.batch_size % 4:
+            raise ValueError("schedule.batch_size must be a multiple of 4, the number of ensemble members")
+        return self
+
+
+class ControllerSettings(Settings):
+    """Actor and critic, trained in imagination."""
+
+    mlp: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)]
+    """Widths of the layers between encoders and LSTM."""
+    lstm_width: PositiveInt
+    separate_networks: bool = False
+    """Actor and critic have their own copies of everything."""
+    token_embedding_size: PositiveInt = 64
+    discount: Fraction = 0.99
+    lambda_: Fraction = 0.95
+    extrinsic_weight: NonNegativeFloat = 1.0
+    intrinsic_weight: NonNegativeFloat = 1.0
+    entropy_weight: NonNegativeFloat = 0.001
+    critic_warmup_epochs: NonNegativeInt = 0
+    """Epochs after the controller's start in which only the critic trains."""
+    optimizer: Optimizer = Optimizer(learning_rate=2e-4, weight_decay=0.01, max_gradient_norm=3.0)
+    schedule: Schedule
+
+
+class RunSettings(Settings):
+    """Everything that determines one training run."""
+
+    benchmark: str
+    variant: str
+    task: str
+    seed: NonNegativeInt
+    epochs: PositiveInt
+    environment: EnvironmentSettings
+    continuous_actions: Literal["tokens", "projection"] = "tokens"
+    """A continuous action enters the world model as one token per dimension, or as one projected token."""
+    regression: Literal["classification", "symlog_mse"] = "classification"
+    """How rewards and values are predicted: HL-Gauss, or squared error on symlog'ed scalars."""
+    sequences: Sequences
+    collection: Collection
+    evaluation: Evaluation
+    replay: ReplaySettings = ReplaySettings()
+    tokenizer: ImageTokenizer | None = None
+    """Needed where the observation has images."""
+    world_model: WorldModelSettings
+    controller: ControllerSettings
+
+    @model_validator(mode="after")
+    def _curiosity_has_an_ensemble(self) -> "RunSettings":
+        if self.controller.intrinsic_weight > 0 and not self.world_model.curiosity:
+            raise ValueError("controller.intrinsic_weight must be 0 where world_model.curiosity is false")
+        return self

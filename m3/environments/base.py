@@ -1,0 +1,51 @@
+"""The interface of every environment: plain, seeded, without auto-reset, restorable."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from m3.specs import ActionSpec, Observation, ObservationSpec
+
+Mode = Literal["train", "test"]
+"""Some environments differ between training and test (Atari: reward clipping, life loss, no-ops)."""
+
+
+class Step(NamedTuple):
+    """What follows an action. ``observation`` is the true next one, also when the episode ended."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+class Environment(ABC):
+    """One environment. After a step that terminates or truncates, only ``reset`` may follow."""
+
+    observation_spec: ObservationSpec
+    action_spec: ActionSpec
+    frames_per_step: int = 1
+
+    @abstractmethod
+    def reset(self, seed: int | None = None) -> Observation:
+        """Start an episode; with a seed, every random choice from here on follows from it."""
+
+    @abstractmethod
+    def step(self, action: np.ndarray) -> Step:
+        """Act. ``action`` has ``action_spec``'s shape (A,) and dtype."""
+
+    @abstractmethod
+    def get_state(self) -> dict[str, Any]:
+        """Everything needed to continue bit for bit: nested dicts of arrays, numbers, strings, booleans."""
+
+    @abstractmethod
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what ``get_state`` returned, in this or another instance of the same environment."""
+
+    @abstractmethod
+    def render(self) -> np.ndarray:
+        """The current scene at full resolution, uint8 (height, width, 3)."""
+
+    def close(self) -> None:
+        """Release what the environment holds."""

@@ -1,0 +1,22 @@
+"""Errors a user can act on."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: shown as one line, without a traceback."""
+
+
+def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:
+    """The error for a name that does not exist, with the nearest valid one.
+
+    Args:
+        kind: what is named, for example "task of atari100k".
+        given: the name that was given.
+        valid: all valid names.
+    """
+    names = sorted(str(name) for name in valid)
+    nearest = get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(names)}"
+    return UserError(f"unknown {kind} {given!r}: {hint}")
