@@ -9,6 +9,9 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
+TRAINING_VERSION = 1
+"""Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
+
 
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversions."""
@@ -131,7 +134,7 @@ class ReplaySettings(Settings):
     """Loss with which a window counts before it was first drawn."""
 
 
-class ImageTokenizer(Settings):
+class ImageTokenizerSettings(Settings):
     """VQ-VAE for images."""
 
     channels: PositiveInt = 64
@@ -145,7 +148,7 @@ class ImageTokenizer(Settings):
     schedule: Schedule
 
     @model_validator(mode="after")
-    def _groups_divide(self) -> "ImageTokenizer":
+    def _groups_divide(self) -> "ImageTokenizerSettings":
         if self.channels % 8:
             raise ValueError(f"channels {self.channels} must be a multiple of 8, the number of norm groups")
         return self
@@ -201,8 +204,9 @@ class ControllerSettings(Settings):
 
 
 class RunSettings(Settings):
-    """Everything that determines one training run."""
+    """Everything that determines one training run, and nothing else: what changes here trains the run again."""
 
+    training_version: PositiveInt = TRAINING_VERSION
     benchmark: str
     variant: str
     task: str
@@ -217,7 +221,7 @@ class RunSettings(Settings):
     collection: Collection
     evaluation: Evaluation
     replay: ReplaySettings = ReplaySettings()
-    tokenizer: ImageTokenizer | None = None
+    tokenizer: ImageTokenizerSettings | None = None
     """Needed where the observation has images."""
     world_model: WorldModelSettings
     controller: ControllerSettings

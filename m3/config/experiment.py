@@ -1,0 +1,143 @@
+"""What the files in config/ hold beside the settings of a run: benchmarks, variants and experiments."""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, PositiveInt, field_validator
+
+from m3.config.schema import NonNegativeInt, Settings
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+"""A name that becomes a folder."""
+PartialSettings = dict[str, Any]
+"""Some of the keys of ``RunSettings``, nested as there. They are checked once all layers are merged."""
+RESERVED_NAMES = ("published", "runs")
+"""Folders of results/ that belong to no experiment."""
+
+
+class Run(NamedTuple):
+    """The four names that identify a run."""
+
+    benchmark: str
+    variant: str
+    task: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Where the run's files stand, relative to the folder of all runs."""
+        return f"{self.benchmark}/{self.variant}/{self.task}/seed-{self.seed}"
+
+
+class JobResources(Settings):
+    """What a job asks of the machine. None of it changes a result."""
+
+    gpu: NonNegativeInt
+    threads: PositiveInt
+    mem_mb: PositiveInt
+    """Memory in megabytes."""
+    runtime: PositiveInt
+    """Longest time in minutes."""
+
+
+class BenchmarkResources(Settings):
+    """Resources of a benchmark's two long kinds of job."""
+
+    train: JobResources
+    evaluate: JobResources
+
+
+class Benchmark(Settings):
+    """config/benchmarks/{name}.yaml: tasks, and what all variants share."""
+
+    label: str
+    """Name in figures and tables."""
+    environment_steps: PositiveInt
+    """Agent steps of a full training run."""
+    final_episodes: PositiveInt
+    """Episodes of the evaluation after training, which gives the run's score."""
+    seeds: PositiveInt
+    """Seeds of a full experiment: 0 to seeds - 1."""
+    tasks: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    resources: BenchmarkResources
+    settings: PartialSettings
+
+
+class Variant(Settings):
+    """config/variants/{name}.yaml: how an agent differs from the benchmarks' settings."""
+
+    label: str
+    """Name in figures and tables."""
+    settings: PartialSettings = Field(default_factory=dict)
+    """For every benchmark."""
+    benchmarks: dict[str, PartialSettings] = Field(default_factory=dict)
+    """For single benchmarks, by name; wins over ``settings``."""
+
+
+class RunGroup(Settings):
+    """Runs of one benchmark: every variant on every task with every seed."""
+
+    benchmark: str
+    variants: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = ("m3",)
+    tasks: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | Literal["all"] = "all"
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, strict=False)] | PositiveInt | None = None
+    """A list, or a number n for 0 to n - 1. Without it, the benchmark's number."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _listed(cls, tasks: object) -> object:
+        if isinstance(tasks, str) and tasks != "all":
+            raise ValueError(f"must be 'all' or a list such as [{tasks}], got {tasks!r}")
+        return tasks
+
+
+class Selection(Settings):
+    """The runs that have all of the given names."""
+
+    benchmark: str | None = None
+    variant: str | None = None
+    task: str | None = None
+    seed: NonNegativeInt | None = None
+
+    def matches(self, run: Run) -> bool:
+        wanted = (self.benchmark, self.variant, self.task, self.seed)
+        return all(want in (None, name) for want, name in zip(wanted, run, strict=True))
+
+
+class Override(Settings):
+    """Settings of some runs, above those of benchmark and variant."""
+
+    where: Selection
+    set: PartialSettings
+
+
+class Statistics(Settings):
+    """The bootstrap behind every interval."""
+
+    repetitions: PositiveInt = 50_000
+    seed: NonNegativeInt = 0
+
+
+class Experiment(Settings):
+    """config/{experiment}.yaml: which runs there are, and what is made of them."""
+
+    name: Name
+    """Names the folders results/{name} and figures/{name}."""
+    runs: Annotated[tuple[RunGroup, ...], Field(strict=False)]
+    overrides: Annotated[tuple[Override, ...], Field(strict=False)] = ()
+    """Later ones win."""
+    scores: Literal["published", "own", "both"] = "both"
+    """What figures and tables show: published scores, those of this experiment's runs, or both side by side."""
+    partial: bool = False
+    """Figures show the runs that are finished, instead of asking for the missing ones."""
+    final_episodes: PositiveInt | None = None
+    """In place of the benchmarks' numbers."""
+    statistics: Statistics = Statistics()
+    resources: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Where they differ from the benchmarks': benchmark -> train or evaluate -> resource -> value."""
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name!r} is taken, it names a folder of results/")
+        return name

@@ -1,0 +1,142 @@
+"""Layers of settings: partial mappings from files, merged in order and validated with errors that name their origin."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from m3.errors import UserError, unknown_name
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+"""Keys and list positions that lead to a value."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings of one origin: a file, and the key in it under which ``content`` stands."""
+
+    file: str
+    content: dict[str, Any]
+    key: str = ""
+
+    def name(self, location: Location) -> str:
+        """The file and full key path of a value, as errors show them."""
+        path = self.key
+        for part in location:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        return f"{self.file}: {path}" if path else self.file
+
+
+def merge(contents: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Mappings merge key by key, later ones first; every other value replaces the earlier one."""
+
+    def merge_two(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+        merged = dict(below)
+        for key, value in above.items():
+            both = isinstance(value, dict) and isinstance(below.get(key), dict)
+            merged[key] = merge_two(below[key], value) if both else value
+        return merged
+
+    return reduce(merge_two, contents, {})
+
+
+def validate(model: type[Model], layers: Sequence[Layer], given: dict[str, Any] | None = None) -> Model:
+    """The typed settings of merged layers.
+
+    Args:
+        model: type of the result.
+        layers: lowest first.
+        given: values that come from no file, such as a run's seed; they win.
+
+    Raises:
+        UserError: one line that names the file, the key path and, for a misspelt name, the nearest valid one.
+    """
+    content = merge([*(layer.content for layer in layers), given or {}])
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _explain(model, layers, content, error.errors()[0]) from error
+
+
+def _explain(
+    model: type[BaseModel], layers: Sequence[Layer], content: dict[str, Any], error: ErrorDetails
+) -> UserError:
+    """What is wrong, in one line; pydantic's own report has several."""
+    location = _without_tags(content, error["loc"])
+    name = _origin(layers, location).name(location)
+    match error["type"]:
+        case "extra_forbidden":
+            return UserError(f"{name}: {unknown_name('key', str(location[-1]), _siblings(model, error['loc']))}")
+        case "missing":
+            return UserError(f"{name}: missing")
+        case "union_tag_not_found":
+            return UserError(f"{name}: {error['ctx']['discriminator']} is missing")
+        case "union_tag_invalid":
+            valid = [tag.strip("' ") for tag in error["ctx"]["expected_tags"].split(",")]
+            kind = error["ctx"]["discriminator"].strip("'")
+            return UserError(f"{name}: {unknown_name(kind, error['ctx']['tag'], valid)}")
+        case "value_error":
+            return UserError(f"{name}: {error['ctx']['error']}")
+        case _:
+            problem = error["msg"].replace("Input should be", "must be")
+            return UserError(f"{name}: {problem}, got {error['input']!r}")
+
+
+def _without_tags(content: Any, location: Location) -> Location:
+    """The location as the user wrote it: pydantic inserts the chosen member of a union."""
+    path: list[str | int] = []
+    for index, part in enumerate(location):
+        try:
+            content = content[part]
+            path.append(part)
+        except (KeyError, IndexError, TypeError):
+            if index == len(location) - 1 and isinstance(content, dict):
+                path.append(part)  # a missing key
+    return tuple(path)
+
+
+def _origin(layers: Sequence[Layer], location: Location) -> Layer:
+    """The highest layer that says something at the location, or failing that, at the nearest part above it."""
+
+    def depth(layer: Layer) -> int:
+        content: Any = layer.content
+        for position, part in enumerate(location):
+            try:
+                content = content[part]
+            except (KeyError, IndexError, TypeError):
+                return position
+        return len(location)
+
+    return max(reversed(layers), key=depth)
+
+
+def _siblings(model: type[BaseModel], location: Location) -> list[str]:
+    """Valid keys beside the last part of a location."""
+    models: list[type[BaseModel]] = [model]
+    for part in location[:-1]:
+        fields = [found.model_fields[part] for found in models if part in found.model_fields]
+        if fields:
+            models = [nested for field in fields for nested in _models_in(field.annotation)]
+        else:  # the tag of a union's member, or a position in a list
+            models = [found for found in models if _has_tag(found, part)] or models
+    return [name for found in models for name in found.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is Annotated:
+        return _models_in(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType, tuple, list, dict):
+        return [model for argument in get_args(annotation) for model in _models_in(argument)]
+    return []
+
+
+def _has_tag(model: type[BaseModel], tag: str | int) -> bool:
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())

@@ -1,0 +1,139 @@
+"""An experiment with all its names checked and every run's settings resolved."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from m3.config.experiment import Benchmark, BenchmarkResources, Experiment, Run, RunGroup, Variant
+from m3.config.layers import Layer, Location, validate
+from m3.config.loading import CONFIG_FOLDER, load_benchmark, load_variant, names, run_settings
+from m3.config.schema import RunSettings
+from m3.config.yaml_files import read_yaml
+from m3.errors import UserError, unknown_name
+
+COMMAND_LINE_KEYS = ("scores", "partial")
+"""Keys of an experiment that Snakemake's ``--config`` may set: no run depends on them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment comes to."""
+
+    experiment: Experiment
+    benchmarks: Mapping[str, Benchmark]
+    """Every benchmark in the config folder, used or not."""
+    variants: Mapping[str, Variant]
+    """The variants of the runs."""
+    runs: Mapping[Run, RunSettings]
+    resources: Mapping[str, BenchmarkResources]
+    """By benchmark, with the experiment's changes."""
+
+    def settings(self, run: Run) -> RunSettings:
+        """Settings of a run. Raises UserError if the experiment does not have it."""
+        if run not in self.runs:
+            raise unknown_name(f"run of experiment {self.experiment.name!r}", run.folder, (r.folder for r in self.runs))
+        return self.runs[run]
+
+    def final_episodes(self, benchmark: str) -> int:
+        """Episodes of the evaluation after training."""
+        return self.experiment.final_episodes or self.benchmarks[benchmark].final_episodes
+
+
+def load_experiment(path: Path, folder: Path = CONFIG_FOLDER, command_line: Mapping[str, Any] | None = None) -> Plan:
+    """Read an experiment and everything it names.
+
+    Args:
+        path: the experiment's file.
+        folder: the config folder, with its benchmarks and variants.
+        command_line: values of ``COMMAND_LINE_KEYS`` that win over the file's.
+
+    Raises:
+        UserError: one line with file, key and nearest valid name.
+    """
+    file = Layer(str(path), read_yaml(path))
+    layers = [file, Layer("--config", dict(command_line or {}))]
+    for key in layers[1].content:
+        if key not in COMMAND_LINE_KEYS:
+            raise UserError(f"--config {key}: only {' and '.join(COMMAND_LINE_KEYS)} can be set there; edit {path}")
+    experiment = validate(Experiment, layers)
+    benchmarks = {name: load_benchmark(name, folder) for name in names("benchmark", folder)}
+    if experiment.name in benchmarks:
+        raise UserError(f"{file.name(('name',))}: {experiment.name!r} is taken, it names a benchmark")
+    runs = list(_runs(experiment, benchmarks, names("variant", folder), file))
+    variants = {name: load_variant(name, folder) for name in dict.fromkeys(run.variant for run in runs)}
+    overrides = _overrides(experiment, runs, file)
+    return Plan(
+        experiment=experiment,
+        benchmarks=benchmarks,
+        variants=variants,
+        runs={
+            run: run_settings(run, benchmarks[run.benchmark], variants[run.variant], overrides[run], folder)
+            for run in runs
+        },
+        resources=_resources(experiment, benchmarks, file, folder),
+    )
+
+
+def _check(kind: str, given: str, known: Iterable[str], file: Layer, location: Location) -> None:
+    known = list(known)
+    if given not in known:
+        raise UserError(f"{file.name(location)}: {unknown_name(kind, given, known)}")
+
+
+def _runs(
+    experiment: Experiment, benchmarks: Mapping[str, Benchmark], variants: Iterable[str], file: Layer
+) -> Iterable[Run]:
+    """Every run once, in the order of the file."""
+    runs: dict[Run, None] = {}
+    for position, group in enumerate(experiment.runs):
+        _check("benchmark", group.benchmark, benchmarks, file, ("runs", position, "benchmark"))
+        benchmark = benchmarks[group.benchmark]
+        for index, variant in enumerate(group.variants):
+            _check("variant", variant, variants, file, ("runs", position, "variants", index))
+        for index, task in enumerate(group.tasks if group.tasks != "all" else ()):
+            _check(f"task of {group.benchmark}", task, benchmark.tasks, file, ("runs", position, "tasks", index))
+        runs.update(dict.fromkeys(_group_runs(group, benchmark)))
+    return runs
+
+
+def _group_runs(group: RunGroup, benchmark: Benchmark) -> Iterable[Run]:
+    tasks = benchmark.tasks if group.tasks == "all" else group.tasks
+    seeds = benchmark.seeds if group.seeds is None else group.seeds
+    for variant in group.variants:
+        for task in tasks:
+            for seed in range(seeds) if isinstance(seeds, int) else seeds:
+                yield Run(group.benchmark, variant, task, seed)
+
+
+def _overrides(experiment: Experiment, runs: Iterable[Run], file: Layer) -> dict[Run, list[Layer]]:
+    """By run: the overrides that apply to it, in the order of the file."""
+    found: dict[Run, list[Layer]] = {run: [] for run in runs}
+    for position, override in enumerate(experiment.overrides):
+        for key, given in override.where.model_dump(exclude_none=True).items():
+            known = {getattr(run, key) for run in found}
+            _check(f"{key} of this experiment", given, known, file, ("overrides", position, "where", key))
+        matching = [run for run in found if override.where.matches(run)]
+        if not matching:
+            raise UserError(f"{file.name(('overrides', position, 'where'))}: no run of this experiment matches")
+        layer = Layer(file.file, override.set, f"overrides[{position}].set")
+        for run in matching:
+            found[run].append(layer)
+    return found
+
+
+def _resources(
+    experiment: Experiment, benchmarks: Mapping[str, Benchmark], file: Layer, folder: Path
+) -> dict[str, BenchmarkResources]:
+    for name in experiment.resources:
+        _check("benchmark", name, benchmarks, file, ("resources", name))
+    return {
+        name: validate(
+            BenchmarkResources,
+            [
+                Layer(str(folder / "benchmarks" / f"{name}.yaml"), benchmark.resources.model_dump(), "resources"),
+                Layer(file.file, experiment.resources.get(name, {}), f"resources.{name}"),
+            ],
+        )
+        for name, benchmark in benchmarks.items()
+    }
