@@ -1,0 +1,1 @@
+"""The controller: actor and critic, and their training in imagination."""

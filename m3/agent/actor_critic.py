@@ -1,0 +1,121 @@
+"""Actor and critic: state in, state out (M3 section 3.3)."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from m3.agent.encoders import ActionEncoder, ObservationEncoder
+from m3.config.schema import ControllerSettings
+from m3.nn.actions import ACTION_BINS
+from m3.nn.distributions import IndependentCategoricals, ScalarHead, value_head
+from m3.specs import ActionSpec, DiscreteActions
+from m3.tokenizers.base import TokenSpec, ViewSpec
+
+LSTMState = tuple[Tensor, Tensor]
+"""Hidden and cell state, (B, width) each."""
+
+PolicyState = tuple[LSTMState, ...]
+"""State of every trunk: one where actor and critic share it, else the actor's and the critic's."""
+
+
+class Trunk(nn.Module):
+    """Encoders, MLP and LSTM; an environment step is two LSTM steps, the observation's and the action's."""
+
+    def __init__(
+        self,
+        settings: ControllerSettings,
+        views: Mapping[str, ViewSpec],
+        tokens: Mapping[str, TokenSpec],
+        actions: ActionSpec,
+    ) -> None:
+        super().__init__()
+        self.observation_encoder = ObservationEncoder(views, tokens, settings.token_embedding_size, settings.mlp)
+        self.action_encoder = ActionEncoder(actions, settings.mlp[-1])
+        self.lstm = nn.LSTMCell(settings.mlp[-1], settings.lstm_width)
+
+    def encode(self, views: Mapping[str, Tensor]) -> Tensor:
+        """Observation inputs of the LSTM, (B, *shape) -> (B, mlp[-1]); needs no state."""
+        return self.observation_encoder(views)
+
+
+class PolicyOutput(NamedTuple):
+    """What is read after an observation: ``logits`` of the action's classes, ``value`` as the value head's output."""
+
+    logits: Tensor
+    value: Tensor
+
+
+class ActorCritic(nn.Module):
+    """The controller's networks.
+
+    Args:
+        settings: sizes.
+        views, tokens: what the policy sees, per modality.
+        actions: the action space.
+        regression: "classification" or "symlog_mse".
+    """
+
+    def __init__(
+        self,
+        settings: ControllerSettings,
+        views: Mapping[str, ViewSpec],
+        tokens: Mapping[str, TokenSpec],
+        actions: ActionSpec,
+        regression: str,
+    ) -> None:
+        super().__init__()
+        self.actions = actions
+        discrete = isinstance(actions, DiscreteActions)
+        self._sizes = actions.sizes if isinstance(actions, DiscreteActions) else (ACTION_BINS,) * actions.dimensions
+        self._reduction = "sum" if discrete else "mean"
+        self._width = settings.lstm_width
+        count = 2 if settings.separate_networks else 1
+        self.trunks = nn.ModuleList(Trunk(settings, views, tokens, actions) for _ in range(count))
+        self.actor = nn.Linear(settings.lstm_width, sum(self._sizes))
+        self.critic: ScalarHead = value_head(settings.lstm_width, regression)
+
+    def initial_state(self, batch: int) -> PolicyState:
+        """Zeros."""
+        zeros = self.actor.weight.new_zeros(batch, self._width)
+        return ((zeros, zeros),) * len(self.trunks)
+
+    def observe(self, views: Mapping[str, Tensor], state: PolicyState) -> tuple[PolicyOutput, PolicyState]:
+        """Read an observation (B, *shape per modality): action logits and value, and the state after it."""
+        state = tuple(trunk.lstm(trunk.encode(views), part) for trunk, part in zip(self.trunks, state, strict=True))
+        return PolicyOutput(self.actor(state[0][0]), self.critic(state[-1][0])), state
+
+    def act(self, actions: Tensor, state: PolicyState) -> PolicyState:
+        """Tell the LSTM which action (B, A) was executed."""
+        return tuple(
+            trunk.lstm(trunk.action_encoder(actions), part) for trunk, part in zip(self.trunks, state, strict=True)
+        )
+
+    def distribution(self, logits: Tensor) -> IndependentCategoricals:
+        """Over the classes of each action dimension; means over dimensions where continuous."""
+        return IndependentCategoricals(logits, self._sizes, self._reduction)
+
+    @torch.no_grad()
+    def burn_in(self, views: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> PolicyState:
+        """State after observing and acting through steps, as if acting in the environment; no gradient.
+
+        Args:
+            views: (B, T, *shape) per modality.
+            actions: (B, T, A).
+            mask: bool (B, T); steps before an episode's first are false and leave the zero state.
+        """
+        batch, steps = mask.shape
+        flat_views = {name: v.flatten(0, 1) for name, v in views.items()}
+        keep = mask.to(self.actor.weight.dtype)[..., None]
+        final = []
+        for trunk in self.trunks:
+            observed = trunk.encode(flat_views).unflatten(0, (batch, steps))
+            acted = trunk.action_encoder(actions.flatten(0, 1)).unflatten(0, (batch, steps))
+            h, c = self.initial_state(batch)[0]
+            for t in range(steps):
+                h, c = trunk.lstm(observed[:, t], (h, c))
+                h, c = trunk.lstm(acted[:, t], (h, c))
+                h, c = h * keep[:, t], c * keep[:, t]
+            final.append((h, c))
+        return tuple(final)

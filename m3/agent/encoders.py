@@ -1,0 +1,93 @@
+"""Encoders of what the policy sees, one per kind of view (M3 section 3.3)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from m3.nn.actions import to_bins, to_values
+from m3.nn.heads import ColumnEmbedding
+from m3.specs import ActionSpec, ContinuousActions, DiscreteActions
+from m3.tokenizers.base import TokenSpec, ViewSpec
+
+
+def _map_encoder(channels: int) -> nn.Sequential:
+    half, quarter = channels // 2, channels // 4
+    return nn.Sequential(
+        nn.Conv2d(channels, half, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(half, quarter, 3, padding=1),
+        nn.SiLU(),
+        nn.Flatten(),
+    )
+
+
+class ObservationEncoder(nn.Module):
+    """All modalities' views to one vector.
+
+    Code maps go through two convolutions, tokens through embeddings, vectors stay; flattened and concatenated they
+    go through an MLP of Linear, LayerNorm and SiLU.
+
+    Args:
+        views, tokens: per modality, in order.
+        token_embedding_size: width of a token's embedding.
+        mlp: widths of the MLP.
+    """
+
+    def __init__(
+        self,
+        views: Mapping[str, ViewSpec],
+        tokens: Mapping[str, TokenSpec],
+        token_embedding_size: int,
+        mlp: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict()
+        inputs = 0
+        for name, view in views.items():
+            match view.kind:
+                case "map":
+                    self.encoders[name] = _map_encoder(view.shape[0])
+                    inputs += view.size // 4
+                case "vector":
+                    self.encoders[name] = nn.Identity()
+                    inputs += view.size
+                case "tokens":
+                    embedding = ColumnEmbedding(tokens[name].vocabularies, token_embedding_size)
+                    self.encoders[name] = nn.Sequential(embedding, nn.Flatten())
+                    inputs += view.shape[0] * token_embedding_size
+        layers: list[nn.Module] = []
+        for width in mlp:
+            layers += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.SiLU()]
+            inputs = width
+        self.mlp = nn.Sequential(*layers)
+
+    def forward(self, views: Mapping[str, Tensor]) -> Tensor:
+        """Views (B, *shape) per modality to (B, mlp[-1])."""
+        return self.mlp(torch.cat([encoder(views[name]) for name, encoder in self.encoders.items()], dim=-1))
+
+
+class ActionEncoder(nn.Module):
+    """The executed action as an LSTM input: mean of the dimensions' tables, or a linear layer where continuous."""
+
+    def __init__(self, spec: ActionSpec, width: int) -> None:
+        super().__init__()
+        self.encoder: nn.Module = (
+            ColumnEmbedding(spec.sizes, width)
+            if isinstance(spec, DiscreteActions)
+            else nn.Linear(spec.dimensions, width)
+        )
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """(B, A) to (B, width)."""
+        return self.encoder(actions)
+
+
+def classes_to_actions(classes: Tensor, spec: ActionSpec) -> Tensor:
+    """Class indices (..., A), as a policy samples them, to actions (..., A) as an environment takes them."""
+    return to_values(classes) if isinstance(spec, ContinuousActions) else classes
+
+
+def actions_to_classes(actions: Tensor, spec: ActionSpec) -> Tensor:
+    """Inverse of :func:`classes_to_actions` (nearest value where continuous)."""
+    return to_bins(actions) if isinstance(spec, ContinuousActions) else actions

@@ -1,0 +1,107 @@
+"""Weights of the reference implementation under its names, brought under ours."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+_MODALITY = r"(image|vector|token_2d|token)"
+
+_RENAMES: tuple[tuple[str, str], ...] = (
+    (r"tokenizer\.tokenizers\.image\.embedding\.", "tokenizer.modalities.image.codes."),
+    (
+        r"tokenizer\.tokenizers\.image\.(encoder|decoder)\.cnn\.1\.(\d+)\.2\.conv\.",
+        r"tokenizer.modalities.image.\1.1.\2.3.",
+    ),
+    (r"tokenizer\.tokenizers\.image\.(encoder|decoder)\.cnn\.", r"tokenizer.modalities.image.\1."),
+    (r"world_model\.obs_emb_map\.", "world_model.observation_embedding.tables.image.projection."),
+    (
+        rf"world_model\.obs_embeddings\.{_MODALITY}\.embeddings\.embeddings\.(\d+)\.",
+        r"world_model.observation_embedding.tables.\1.tables.\2.",
+    ),
+    (rf"world_model\.obs_embeddings\.{_MODALITY}\.", r"world_model.observation_embedding.tables.\1.tables.0."),
+    (r"world_model\.placeholder_embeddings\.", "world_model.placeholders."),
+    (r"world_model\.action_encoder\.action_projection\.", "world_model.action_embedding.projection."),
+    (r"world_model\._model\.layers\.(\d+)\.(?:retention\.)?", r"world_model.retnet.layers.\1."),
+    (rf"world_model\.head_observations\.{_MODALITY}\.", r"world_model.observation_heads.\1."),
+    (r"world_model\.head_rewards\.model\.0\.", "world_model.reward_head.hidden.0."),
+    (r"world_model\.head_rewards\.head\.", "world_model.reward_head.scalar."),
+    (r"world_model\.head_ends\.", "world_model.end_head."),
+    (
+        r"actor_critic\.obs_encoders\.image\.model\.0\.0\.",
+        "actor_critic.trunks.0.observation_encoder.encoders.image.0.",
+    ),
+    (
+        r"actor_critic\.obs_encoders\.image\.model\.1\.0\.",
+        "actor_critic.trunks.0.observation_encoder.encoders.image.2.",
+    ),
+    (
+        rf"actor_critic\.obs_encoders\.{_MODALITY}\.embeddings\.embeddings\.embeddings\.(\d+)\.",
+        r"actor_critic.trunks.0.observation_encoder.encoders.\1.0.tables.\2.",
+    ),
+    (
+        rf"actor_critic\.obs_encoders\.{_MODALITY}\.embeddings\.",
+        r"actor_critic.trunks.0.observation_encoder.encoders.\1.0.tables.0.",
+    ),
+    (r"actor_critic\.obs_latent_fuser\.", "actor_critic.trunks.0.observation_encoder.mlp."),
+    (r"actor_critic\.critic_latent_fuser\.", "actor_critic.trunks.1.observation_encoder.mlp."),
+    (r"actor_critic\.actor\.lstm\.(\w+)_l0", r"actor_critic.trunks.0.lstm.\1"),
+    (r"actor_critic\.critic\.lstm\.(\w+)_l0", r"actor_critic.trunks.1.lstm.\1"),
+    (r"actor_critic\.actor_actions_embeddings\.", "actor_critic.trunks.0.action_encoder.encoder.tables.0."),
+    (r"actor_critic\.actor_action_projection\.", "actor_critic.trunks.0.action_encoder.encoder."),
+    (r"actor_critic\.critic_action_projection\.", "actor_critic.trunks.1.action_encoder.encoder."),
+    (r"actor_critic\.actor_linear\.(?:0\.)?", "actor_critic.actor."),
+    (r"actor_critic\.critic_v_head\.", "actor_critic.critic."),
+)
+_COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in _RENAMES)
+_MEMBER = re.compile(rf"world_model\.curiosity_head\.{_MODALITY}\.ensemble\.(\d+)\.([013])\.(weight|bias)")
+_MEMBER_PARTS = {"0": "linear1", "1": "norm", "3": "linear2"}
+
+
+def _rename(name: str) -> str:
+    for pattern, replacement in _COMPILED:
+        renamed, count = pattern.subn(replacement, name)
+        if count:
+            return renamed
+    return name
+
+
+def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The ensemble's separate members, stacked as our batched heads hold them."""
+    members: dict[tuple[str, str, str], dict[int, Tensor]] = {}
+    for name, tensor in state.items():
+        if match := _MEMBER.fullmatch(name):
+            modality, member, part, kind = match.groups()
+            members.setdefault((modality, part, kind), {})[int(member)] = tensor
+    stacked = {}
+    for (modality, part, kind), tensors in members.items():
+        ordered = [tensors[i] for i in sorted(tensors)]
+        is_matrix = part != "1" and kind == "weight"
+        value = torch.stack([t.T for t in ordered]) if is_matrix else torch.stack(ordered)[:, None]
+        separator = "_" if part == "1" else "."
+        stacked[f"world_model.curiosity.heads.{modality}.{_MEMBER_PARTS[part]}{separator}{kind}"] = value
+    return stacked
+
+
+def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate a reference state dictionary for an agent of ours.
+
+    Parameters that the reference carries but does not use in this configuration are left out.
+
+    Args:
+        state: reference name -> tensor.
+        wanted: the agent's own ``state_dict()``, which decides between names that differ by action space.
+
+    Returns:
+        Our name -> tensor, for ``load_state_dict``.
+    """
+    translated = _stack_members(state)
+    table = "world_model.action_embedding.table.weight"
+    discrete = "world_model.action_embedding.tables.0.weight"
+    for name, tensor in state.items():
+        if name == "world_model.action_encoder.embedding.weight":
+            translated[table if table in wanted else discrete] = tensor
+        elif not _MEMBER.fullmatch(name):
+            translated[_rename(name)] = tensor
+    return {name: tensor for name, tensor in translated.items() if name in wanted}

@@ -1,0 +1,22 @@
+"""Lambda-returns of imagined trajectories."""
+
+import torch
+from torch import Tensor
+
+
+def lambda_returns(rewards: Tensor, values: Tensor, ends: Tensor, discount: float, lambda_: float) -> Tensor:
+    """R_t = r_t + discount * (1 - end_t) * ((1 - lambda) * V_{t+1} + lambda * R_{t+1}), and R_last = V_last.
+
+    Args:
+        rewards, values: float (B, T); the last reward is not used.
+        ends: bool (B, T), true where the episode ended with step t.
+
+    Returns:
+        (B, T).
+    """
+    returns = [values[:, -1]]
+    going_on = discount * (~ends).to(values.dtype)
+    for t in reversed(range(values.shape[1] - 1)):
+        bootstrap = (1 - lambda_) * values[:, t + 1] + lambda_ * returns[-1]
+        returns.append(rewards[:, t] + going_on[:, t] * bootstrap)
+    return torch.stack(returns[::-1], dim=1)

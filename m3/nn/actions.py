@@ -1,0 +1,16 @@
+"""Continuous actions as 51 even values of [-1, 1] per dimension (M3 section 3)."""
+
+import torch
+from torch import Tensor
+
+ACTION_BINS = 51
+
+
+def to_bins(actions: Tensor) -> Tensor:
+    """Index of the nearest value: float (...) in [-1, 1] -> int64 (...)."""
+    return ((actions.float().clamp(-1, 1) + 1) * ((ACTION_BINS - 1) / 2)).round().long()
+
+
+def to_values(bins: Tensor) -> Tensor:
+    """int64 (...) -> float32 (...)."""
+    return torch.linspace(-1, 1, ACTION_BINS, device=bins.device)[bins]

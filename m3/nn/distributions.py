@@ -1,0 +1,164 @@
+"""Distributions of the heads: categorical over tokens and actions, HL-Gauss and symlog regression for scalars."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def symlog(x: Tensor) -> Tensor:
+    """sign(x) ln(1 + |x|)."""
+    return torch.sign(x) * torch.log1p(torch.abs(x))
+
+
+def symexp(x: Tensor) -> Tensor:
+    """Inverse of :func:`symlog`."""
+    return torch.sign(x) * torch.expm1(torch.abs(x))
+
+
+def sample_categorical(logits: Tensor, generator: torch.Generator | None, temperature: float = 1.0) -> Tensor:
+    """Draw from softmax(logits / temperature) along the last axis; temperature 0 takes the most likely.
+
+    Uses exponential races (argmax of p / e, e exponential), which draw all rows at once.
+
+    Returns:
+        int64 of ``logits.shape[:-1]``.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    log_probs = F.log_softmax(logits.float() / temperature, dim=-1)
+    noise = torch.empty_like(log_probs).exponential_(generator=generator)
+    return (log_probs - noise.log()).argmax(-1)
+
+
+class IndependentCategoricals:
+    """Independent categorical variables, their logits side by side.
+
+    Args:
+        logits: (..., sum(sizes)).
+        sizes: number of classes of each variable.
+        reduction: how log-probabilities and entropies of the variables combine: the joint's "sum", or their "mean"
+            (continuous actions, M3 section 5).
+    """
+
+    def __init__(self, logits: Tensor, sizes: Sequence[int], reduction: str = "sum") -> None:
+        assert logits.shape[-1] == sum(sizes) and reduction in ("sum", "mean")
+        self._log_probs = [F.log_softmax(part.float(), dim=-1) for part in logits.split(list(sizes), dim=-1)]
+        self._reduction = reduction
+
+    def sample(self, generator: torch.Generator | None, temperature: float = 1.0) -> Tensor:
+        """int64 (..., number of variables)."""
+        return torch.stack([sample_categorical(lp, generator, temperature) for lp in self._log_probs], dim=-1)
+
+    def log_prob(self, values: Tensor) -> Tensor:
+        """Of int64 values (..., number of variables): (...)."""
+        parts = [lp.gather(-1, values[..., i : i + 1])[..., 0] for i, lp in enumerate(self._log_probs)]
+        return self._reduce(parts)
+
+    def entropy(self) -> Tensor:
+        """(...), in nats."""
+        return self._reduce([-(lp.exp() * lp).sum(-1) for lp in self._log_probs])
+
+    def _reduce(self, parts: list[Tensor]) -> Tensor:
+        stacked = torch.stack(parts, dim=-1)
+        return stacked.sum(-1) if self._reduction == "sum" else stacked.mean(-1)
+
+
+class ScalarHead(nn.Module):
+    """Predicts a scalar from features (..., width): ``forward`` gives what ``loss`` and ``mean`` read."""
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Elementwise loss (...) of a target (...) in its own units."""
+        raise NotImplementedError
+
+    def mean(self, prediction: Tensor) -> Tensor:
+        """The predicted scalar (...), in its own units."""
+        raise NotImplementedError
+
+
+class HLGaussHead(ScalarHead):
+    """Regression as classification with Gaussian histogram targets (Farebrother et al. 2024) in symlog space.
+
+    Args:
+        width: of the features.
+        support: half-width of the support, in symlog space.
+        bias: initial bias (bins,).
+    """
+
+    edges: Tensor
+    centers: Tensor
+
+    def __init__(self, width: int, support: float, bias: Tensor) -> None:
+        super().__init__()
+        bins = len(bias)
+        bin_width = 2 * support / bins
+        self.sigma = 0.75 * bin_width
+        edges = torch.linspace(-support, support, bins + 1, dtype=torch.float64)
+        self.register_buffer("edges", edges.float(), persistent=False)
+        self.register_buffer("centers", ((edges[1:] + edges[:-1]) / 2).float(), persistent=False)
+        self.linear = nn.Linear(width, bins)
+        with torch.no_grad():
+            self.linear.bias.copy_(bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., width) -> logits (..., bins)."""
+        return self.linear(features)
+
+    def target_probabilities(self, target: Tensor) -> Tensor:
+        """(...) -> (..., bins): a Gaussian around symlog(target), integrated over each bin and normalised.
+
+        Targets beyond the support count as its end.
+        """
+        center = symlog(target).clamp(self.edges[0], self.edges[-1])
+        offsets = (self.edges - center[..., None]) / (self.sigma * 2**0.5)
+        cdf = torch.erf(offsets)
+        return (cdf[..., 1:] - cdf[..., :-1]) / (cdf[..., -1:] - cdf[..., :1])
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy to the target's histogram."""
+        return -(self.target_probabilities(target) * F.log_softmax(prediction.float(), dim=-1)).sum(-1)
+
+    def mean(self, prediction: Tensor) -> Tensor:
+        """symexp of the expected bin centre."""
+        return symexp((F.softmax(prediction.float(), dim=-1) * self.centers).sum(-1))
+
+
+class SymlogHead(ScalarHead):
+    """Plain regression: squared error on symlog'ed scalars (the ablation of HL-Gauss)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., width) -> (...), in symlog space."""
+        return self.linear(features)[..., 0]
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Squared error in symlog space."""
+        return (prediction.float() - symlog(target)) ** 2
+
+    def mean(self, prediction: Tensor) -> Tensor:
+        """symexp of the prediction."""
+        return symexp(prediction.float())
+
+
+BINS = 129
+VALUE_SUPPORT = 15.0
+
+
+def value_head(width: int, regression: str) -> ScalarHead:
+    """Head of values: +-15 in symlog space (M3 section 3.3)."""
+    if regression == "symlog_mse":
+        return SymlogHead(width)
+    points = torch.linspace(-VALUE_SUPPORT, VALUE_SUPPORT, BINS)
+    return HLGaussHead(width, VALUE_SUPPORT, -0.2 * points.abs())
+
+
+def reward_head(width: int, regression: str) -> ScalarHead:
+    """Head of rewards: 1/100 of the values' range."""
+    if regression == "symlog_mse":
+        return SymlogHead(width)
+    points = symlog(symexp(torch.linspace(-VALUE_SUPPORT, VALUE_SUPPORT, BINS, dtype=torch.float64)) / 100)
+    return HLGaussHead(width, float(points[-1]), (-0.2 * points.abs()).float())

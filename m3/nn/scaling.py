@@ -1,0 +1,50 @@
+"""Scale of imagined returns."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ReturnRange(nn.Module):
+    """Range between two percentiles of the lambda-returns of the last batches (M3 section 3.3).
+
+    The history is a ring in buffers, NaN where a step does not count, so it is saved with the controller.
+
+    Args:
+        batch_returns: number of returns in a batch.
+        batches: how many batches are remembered.
+    """
+
+    history: Tensor
+    count: Tensor
+
+    def __init__(self, batch_returns: int, batches: int = 500, low: float = 0.025, high: float = 0.975) -> None:
+        super().__init__()
+        self._levels = (low, high)
+        self.register_buffer("history", torch.full((batches, batch_returns), torch.nan))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, returns: Tensor, mask: Tensor | None = None) -> None:
+        """Remember a batch of returns (any shape of the batch's size); masked-out ones do not count."""
+        if mask is not None:
+            returns = returns.masked_fill(~mask, torch.nan)
+        slot = (self.count % len(self.history)).reshape(1)
+        self.history.index_copy_(0, slot, returns.reshape(1, -1).to(self.history.dtype))
+        self.count += 1
+
+    @torch.no_grad()
+    def range(self) -> Tensor:
+        """Difference of the two percentiles (linear interpolation), a scalar; 0 before the first batch."""
+        known = self.history[: int(self.count.clamp(max=len(self.history)))].flatten()
+        known = known[~known.isnan()].sort().values
+        if len(known) == 0:
+            return self.history.new_zeros(())
+        low, high = (self._quantile(known, level) for level in self._levels)
+        return high - low
+
+    @staticmethod
+    def _quantile(ascending: Tensor, level: float) -> Tensor:
+        position = level * (len(ascending) - 1)
+        below = int(position)
+        above = min(below + 1, len(ascending) - 1)
+        return torch.lerp(ascending[below], ascending[above], position - below)

@@ -1,0 +1,90 @@
+"""Curiosity: an ensemble of observation heads whose disagreement is the intrinsic reward (M3 section 3.2)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from m3.nn.heads import EnsembleTokenHead
+from m3.tokenizers.base import TokenSpec
+
+MEMBERS = 4
+
+
+def column_cross_entropy(logits: Tensor, tokens: Tensor, vocabularies: Sequence[int]) -> Tensor:
+    """Cross-entropy of tokens, summed over their columns.
+
+    Args:
+        logits: (..., sum(vocabularies)).
+        tokens: int64 (..., C).
+
+    Returns:
+        float32 (...), in nats.
+    """
+    loss = logits.new_zeros((), dtype=torch.float32)
+    for column, part in enumerate(logits.split(list(vocabularies), dim=-1)):
+        target = tokens[..., column]
+        loss = loss + F.cross_entropy(part.float().flatten(0, -2), target.flatten(), reduction="none").view_as(target)
+    return loss
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    return torch.special.entr(probabilities).sum(-1)
+
+
+class Curiosity(nn.Module):
+    """Four heads per modality on detached prediction outputs."""
+
+    def __init__(self, specs: Mapping[str, TokenSpec], width: int) -> None:
+        super().__init__()
+        self._vocabularies = {name: spec.vocabularies for name, spec in specs.items()}
+        self.heads = nn.ModuleDict(
+            {name: EnsembleTokenHead(MEMBERS, width, sum(spec.vocabularies)) for name, spec in specs.items()}
+        )
+
+    def loss(self, outputs: Mapping[str, Tensor], tokens: Mapping[str, Tensor], weights: Tensor) -> Tensor:
+        """Cross-entropy where member m learns from the m-th quarter of the batch only.
+
+        Args:
+            outputs: prediction outputs per modality, (B, S, K_m, E), B divisible by 4.
+            tokens: what they predict, int64 (B, S, K_m, C_m).
+            weights: 1 where a step counts, else 0, (B, S).
+
+        Returns:
+            Scalar: the members' losses summed over tokens, divided by K times the number of steps that count.
+        """
+        total = weights.new_zeros(())
+        count = 0
+        for name, head in self.heads.items():
+            quarters = outputs[name].detach().reshape(MEMBERS, -1, outputs[name].shape[-1])
+            logits = head(quarters).reshape(*outputs[name].shape[:-1], -1)
+            losses = column_cross_entropy(logits, tokens[name], self._vocabularies[name])
+            total = total + (losses * weights[..., None]).sum()
+            count += losses.shape[-1]
+        return total / (count * weights.sum().clamp(min=1))
+
+    @torch.no_grad()
+    def disagreement(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Entropy of the members' mean distribution minus the mean of their entropies, per token.
+
+        Args:
+            outputs: prediction outputs per modality, (..., K_m, E).
+
+        Returns:
+            Per modality float32 (..., K_m), in nats; the mean over a token's columns.
+        """
+        result = {}
+        for name, head in self.heads.items():
+            flat = outputs[name].flatten(0, -2)
+            logits = head(flat.expand(MEMBERS, -1, -1)).float()
+            columns = []
+            for part in logits.split(list(self._vocabularies[name]), dim=-1):
+                members = F.softmax(part, dim=-1)
+                columns.append(_entropy(members.mean(0)) - _entropy(members).mean(0))
+            result[name] = torch.stack(columns).mean(0).view(outputs[name].shape[:-1])
+        return result
+
+    def step_disagreement(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Disagreement of whole steps: the mean over a modality's tokens, summed over modalities: (...)."""
+        return torch.stack([tokens.mean(-1) for tokens in self.disagreement(outputs).values()]).sum(0)
