@@ -1,7 +1,7 @@
 """Actor and critic: state in, state out (M3 section 3.3)."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -67,29 +67,32 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.actions = actions
-        discrete = isinstance(actions, DiscreteActions)
         self._sizes = actions.sizes if isinstance(actions, DiscreteActions) else (ACTION_BINS,) * actions.dimensions
-        self._reduction = "sum" if discrete else "mean"
+        self._reduction: Literal["sum", "mean"] = "sum" if isinstance(actions, DiscreteActions) else "mean"
         self._width = settings.lstm_width
-        count = 2 if settings.separate_networks else 1
-        self.trunks = nn.ModuleList(Trunk(settings, views, tokens, actions) for _ in range(count))
+        self.actor_trunk = Trunk(settings, views, tokens, actions)
+        self.critic_trunk = Trunk(settings, views, tokens, actions) if settings.separate_networks else None
         self.actor = nn.Linear(settings.lstm_width, sum(self._sizes))
         self.critic: ScalarHead = value_head(settings.lstm_width, regression)
+
+    @property
+    def _trunks(self) -> tuple[Trunk, ...]:
+        return (self.actor_trunk,) if self.critic_trunk is None else (self.actor_trunk, self.critic_trunk)
 
     def initial_state(self, batch: int) -> PolicyState:
         """Zeros."""
         zeros = self.actor.weight.new_zeros(batch, self._width)
-        return ((zeros, zeros),) * len(self.trunks)
+        return ((zeros, zeros),) * len(self._trunks)
 
     def observe(self, views: Mapping[str, Tensor], state: PolicyState) -> tuple[PolicyOutput, PolicyState]:
         """Read an observation (B, *shape per modality): action logits and value, and the state after it."""
-        state = tuple(trunk.lstm(trunk.encode(views), part) for trunk, part in zip(self.trunks, state, strict=True))
+        state = tuple(trunk.lstm(trunk.encode(views), part) for trunk, part in zip(self._trunks, state, strict=True))
         return PolicyOutput(self.actor(state[0][0]), self.critic(state[-1][0])), state
 
     def act(self, actions: Tensor, state: PolicyState) -> PolicyState:
         """Tell the LSTM which action (B, A) was executed."""
         return tuple(
-            trunk.lstm(trunk.action_encoder(actions), part) for trunk, part in zip(self.trunks, state, strict=True)
+            trunk.lstm(trunk.action_encoder(actions), part) for trunk, part in zip(self._trunks, state, strict=True)
         )
 
     def distribution(self, logits: Tensor) -> IndependentCategoricals:
@@ -109,7 +112,7 @@ class ActorCritic(nn.Module):
         flat_views = {name: v.flatten(0, 1) for name, v in views.items()}
         keep = mask.to(self.actor.weight.dtype)[..., None]
         final = []
-        for trunk in self.trunks:
+        for trunk in self._trunks:
             observed = trunk.encode(flat_views).unflatten(0, (batch, steps))
             acted = trunk.action_encoder(actions.flatten(0, 1)).unflatten(0, (batch, steps))
             h, c = self.initial_state(batch)[0]

@@ -1,6 +1,7 @@
 """Distributions of the heads: categorical over tokens and actions, HL-Gauss and symlog regression for scalars."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +43,8 @@ class IndependentCategoricals:
             (continuous actions, M3 section 5).
     """
 
-    def __init__(self, logits: Tensor, sizes: Sequence[int], reduction: str = "sum") -> None:
-        assert logits.shape[-1] == sum(sizes) and reduction in ("sum", "mean")
+    def __init__(self, logits: Tensor, sizes: Sequence[int], reduction: Literal["sum", "mean"] = "sum") -> None:
+        assert logits.shape[-1] == sum(sizes)
         self._log_probs = [F.log_softmax(part.float(), dim=-1) for part in logits.split(list(sizes), dim=-1)]
         self._reduction = reduction
 

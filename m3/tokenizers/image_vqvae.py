@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m3.config.schema import ImageTokenizerSettings
+from m3.errors import UserError
 from m3.specs import ModalitySpec
 from m3.tokenizers.base import ModalityTokenizer, TokenSpec, ViewSpec
 
@@ -71,7 +72,11 @@ class ImageTokenizer(ModalityTokenizer):
         super().__init__()
         channels, height, width = spec.shape
         scale = 2**settings.downsamples
-        assert channels % 3 == 0 and height % scale == 0 and width % scale == 0, "images must fit the downsampling"
+        if channels % 3 or height % scale or width % scale:
+            raise UserError(
+                f"images of shape {spec.shape} need 3n channels and sides divisible by {scale} (tokenizer.downsamples "
+                f"{settings.downsamples})"
+            )
         self._images = channels // 3
         self._grid = (height // scale, width // scale)
         code_size = settings.code_size

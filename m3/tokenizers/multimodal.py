@@ -52,8 +52,7 @@ class Tokenizer(nn.Module):
     @property
     def image(self) -> ImageTokenizer | None:
         """The only tokenizer that is trained, where there are images."""
-        module = self.modalities[Modality.IMAGE] if Modality.IMAGE in self.modalities else None
-        return module if isinstance(module, ImageTokenizer) else None
+        return next((module for _, module in self._items() if isinstance(module, ImageTokenizer)), None)
 
     def encode(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw observations, modality -> (..., *shape), to tokens, modality -> int64 (..., K, C)."""
