@@ -35,11 +35,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "wb") as file:
+            with durable_file(temporary) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -51,7 +49,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A new folder to fill, which becomes ``path`` when the block ends without an error.
 
-    The files inside must have been flushed to the disk by whoever wrote them (``atomic_file`` does).
+    The files inside must be flushed to the disk by whoever writes them (``durable_file`` does).
 
     Raises:
         UserError: the folder cannot be written, or ``path`` exists.
@@ -68,6 +66,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync_folder(path.parent)
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[BinaryIO]:
+    """A new binary file whose content has reached the disk when the block ends."""
+    with open(path, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
