@@ -38,18 +38,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file cannot be read, is not YAML, has a key twice, or holds no mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a UTF-8 text file") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """As ``read_yaml``, of a text that ``origin`` names in errors."""
+    try:
+        content = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise UserError(f"{path}:{line} {error.problem}") from error
+        raise UserError(f"{origin}:{line} {error.problem}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected keys and values, got {type(content).__name__}")
+        raise UserError(f"{origin}: expected keys and values, got {type(content).__name__}")
     return content
 
 
