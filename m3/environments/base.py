@@ -47,5 +47,5 @@ class Environment(ABC):
     def render(self) -> np.ndarray:
         """The current scene at full resolution, uint8 (height, width, 3)."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most environments hold nothing
         """Release what the environment holds."""

@@ -1,0 +1,166 @@
+"""DeepMind Control suite with proprioceptive observations."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from m3.config.schema import DmcEnvironment, EnvironmentSettings
+from m3.environments.base import Environment, Mode, Step
+from m3.errors import unknown_name
+from m3.specs import ContinuousActions, ModalitySpec, Observation, ObservationSpec
+
+
+@contextmanager
+def _no_display() -> Iterator[None]:
+    """Keep MuJoCo, while it is imported, from looking for a display or GPU, unless the user chose a backend."""
+    if "MUJOCO_GL" in os.environ:
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "disabled"
+    try:
+        yield
+    finally:
+        del os.environ["MUJOCO_GL"]
+
+
+with _no_display():
+    import mujoco
+    from dm_control import suite
+
+    from m3.environments.mujoco_rendering import OffscreenRenderer
+
+EPISODE_STEPS = 1000
+"""Simulation steps of an episode, in every task."""
+
+_STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+
+_MODEL_FIELDS = (
+    "body_pos",
+    "body_quat",
+    "dof_damping",
+    "geom_pos",
+    "geom_size",
+    "light_pos",
+    "site_pos",
+    "site_size",
+    "wrap_prm",
+)
+"""What the suite's tasks change in the model when an episode starts: targets, their sizes, random actuators."""
+
+
+def tasks() -> list[str]:
+    """The names of all tasks of the suite, as ``domain-task``."""
+    return sorted(f"{domain}-{task}" for domain, task in suite.ALL_TASKS)
+
+
+def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
+    """One task; training and test are alike. Raises UserError for an unknown task."""
+    assert isinstance(settings, DmcEnvironment)
+    if task not in tasks():
+        raise unknown_name("DeepMind Control task", task, tasks())
+    return ControlTask(settings, task)
+
+
+class ControlTask(Environment):
+    """One task: observation vector float32 (D,), the suite's entries flattened and joined in its own order.
+
+    A step repeats its action ``action_repeat`` times, fewer where the episode ends, and sums the rewards. Actions in
+    [-1, 1] are mapped to the task's range. Episodes are truncated after 1000 simulation steps; none of the benchmark's
+    tasks terminates.
+
+    See Tassa et al., "DeepMind Control Suite", arXiv 1801.00690.
+    """
+
+    def __init__(self, settings: DmcEnvironment, task: str) -> None:
+        domain, _, name = task.partition("-")
+        # The time limit is counted here, where it can be saved and restored.
+        with _quiet():
+            self._env = suite.load(domain, name, task_kwargs={"time_limit": float("inf")})
+        self._repeat = settings.action_repeat
+        self._steps = 0
+        self._renderer: OffscreenRenderer | None = None
+        range_ = self._env.action_spec()
+        self._low, self._high = range_.minimum, range_.maximum
+        # Also the reset without which the suite refuses the first step after set_state.
+        size = self.reset()["vector"].size
+        self.observation_spec = ObservationSpec({"vector": ModalitySpec((size,), "float32")})
+        self.action_spec = ContinuousActions(range_.shape[0])
+        self.frames_per_step = settings.action_repeat
+
+    def reset(self, seed: int | None = None) -> Observation:
+        if seed is not None:
+            self._env.task.random.seed(np.random.SeedSequence(seed).generate_state(4))
+        self._steps = 0
+        return _flatten(self._env.reset().observation)
+
+    def step(self, action: np.ndarray) -> Step:
+        scaled = self._low + (np.asarray(action, np.float64) + 1) / 2 * (self._high - self._low)
+        reward = 0.0
+        for _ in range(self._repeat):
+            result = self._env.step(scaled)
+            self._steps += 1
+            reward += result.reward
+            truncated = self._steps >= EPISODE_STEPS
+            if result.last() or truncated:
+                break
+        # Without a time limit the suite only ends an episode where the task itself does.
+        return Step(_flatten(result.observation), reward, result.last(), truncated and not result.last())
+
+    def get_state(self) -> dict[str, Any]:
+        model, data = self._model_and_data()
+        physics = np.empty(mujoco.mj_stateSize(model, _STATE))
+        mujoco.mj_getState(model, data, physics, _STATE)
+        return {
+            "physics": physics,
+            "model": {name: getattr(model, name).copy() for name in _MODEL_FIELDS},
+            "random": self._env.task.random.get_state(legacy=False),
+            "steps": self._steps,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        model, data = self._model_and_data()
+        for name in _MODEL_FIELDS:
+            getattr(model, name)[:] = state["model"][name]
+        physics = np.asarray(state["physics"], np.float64)
+        mujoco.mj_setState(model, data, physics, _STATE)
+        # Derived quantities follow from the state; computing them moves the solver's warm start, so it is set again.
+        mujoco.mj_forward(model, data)
+        mujoco.mj_setState(model, data, physics, _STATE)
+        self._env.task.random.set_state(state["random"])
+        self._steps = int(state["steps"])
+
+    def render(self) -> np.ndarray:
+        model, data = self._model_and_data()
+        if self._renderer is None:
+            self._renderer = OffscreenRenderer(model)
+        return self._renderer.render(data)
+
+    def close(self) -> None:
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        self._env.close()
+
+    def _model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        physics = self._env.physics
+        return physics.model.ptr, physics.data.ptr
+
+
+def _flatten(observation: Mapping[str, np.ndarray | float]) -> Observation:
+    return {"vector": np.concatenate([np.ravel(value) for value in observation.values()]).astype(np.float32)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence MuJoCo's warnings about the suite's own, older model files."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,115 @@
+"""Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
+
+import json
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from m3.config.schema import EnvironmentSettings, GymnasiumEnvironment
+from m3.environments.base import Environment, Mode, Step
+from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
+from m3.errors import UserError, unknown_name
+from m3.specs import Observation
+
+
+def tasks() -> list[str]:
+    """The ids registered so far. ``make`` also takes Gymnasium's ``module:id``, which imports the module first."""
+    return sorted(gymnasium.registry)
+
+
+def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
+    """One environment; training and test are alike.
+
+    Raises:
+        UserError: the environment does not exist or cannot be made here, or one of its spaces cannot be mapped.
+    """
+    assert isinstance(settings, GymnasiumEnvironment)
+    return GymnasiumAdapter(settings, task)
+
+
+class GymnasiumAdapter(Environment):
+    """A Gymnasium environment with its own rewards, ends and limits; spaces as in ``ObservationMap`` and ``ActionMap``.
+
+    Gymnasium has no way to save an environment. The state is therefore the way to get there: the seed of the episode
+    and the actions since, which ``set_state`` plays again. That is exact where an episode follows from its seed and its
+    actions alone, which Gymnasium asks of every environment but nobody checks, and it takes as long as the episode did.
+    So that no earlier episode matters, every episode is seeded: the first with the seed of ``reset``, later ones with
+    seeds drawn from a generator that starts from it.
+    """
+
+    def __init__(self, settings: GymnasiumEnvironment, task: str) -> None:
+        self._task = task
+        self._env = _make(task, render_mode=None)
+        self._generator = np.random.default_rng()
+        self._seed: int | None = None
+        self._actions: list[np.ndarray] = []
+        try:
+            self._to_modalities = ObservationMap(self._env.observation_space, settings.image_size)
+            self._to_action = ActionMap(self._env.action_space)
+        except UserError as error:
+            self._env.close()
+            raise UserError(f"{task}: {error}") from error
+        self.observation_spec = self._to_modalities.spec
+        self.action_spec = self._to_action.spec
+
+    def reset(self, seed: int | None = None) -> Observation:
+        if seed is not None:
+            self._generator = np.random.default_rng(seed)
+        self._seed = int(self._generator.integers(2**31)) if seed is None else seed
+        self._actions = []
+        observation, _ = self._env.reset(seed=self._seed)
+        return self._to_modalities(observation)
+
+    def step(self, action: np.ndarray) -> Step:
+        self._actions.append(np.array(action))
+        observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
+        return Step(self._to_modalities(observation), float(reward), bool(terminated), bool(truncated))
+
+    def get_state(self) -> dict[str, Any]:
+        actions = np.array(self._actions, self.action_spec.dtype).reshape(-1, *self.action_spec.shape)
+        return {
+            "generator": json.dumps(self._generator.bit_generator.state),
+            "started": self._seed is not None,
+            "seed": self._seed or 0,
+            "actions": actions,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._seed = int(state["seed"]) if state["started"] else None
+        self._actions = list(np.asarray(state["actions"]))
+        self._generator.bit_generator.state = json.loads(state["generator"])
+        self._replay()
+
+    def render(self) -> np.ndarray:
+        """Raises UserError where the environment cannot draw itself."""
+        if self._env.render_mode is None:
+            # Drawing may need a display or further packages, so it is only asked for here.
+            drawing = _make(self._task, render_mode="rgb_array")
+            self._env.close()
+            self._env = drawing
+            self._replay()
+        image = self._env.render()
+        if not isinstance(image, np.ndarray):
+            raise UserError(f"{self._task} cannot be rendered as an image")
+        return image
+
+    def close(self) -> None:
+        self._env.close()
+
+    def _replay(self) -> None:
+        """Play the current episode again, from its seed."""
+        if self._seed is None:
+            return
+        self._env.reset(seed=self._seed)
+        for action in self._actions:
+            self._env.step(self._to_action(action))
+
+
+def _make(task: str, render_mode: str | None) -> gymnasium.Env[Any, Any]:
+    try:
+        return gymnasium.make(task, render_mode=render_mode, disable_env_checker=True)
+    except gymnasium.error.UnregisteredEnv as error:
+        raise unknown_name("Gymnasium environment", task, tasks()) from error
+    except (gymnasium.error.Error, ImportError) as error:
+        raise UserError(f"Gymnasium environment {task!r} cannot be made: {error}") from error

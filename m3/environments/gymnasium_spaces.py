@@ -1,0 +1,176 @@
+"""Gymnasium spaces as modalities and action spaces."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from PIL import Image
+
+from m3.errors import UserError
+from m3.specs import (
+    ActionSpec,
+    ContinuousActions,
+    DiscreteActions,
+    Modality,
+    ModalitySpec,
+    Observation,
+    ObservationSpec,
+)
+
+MAX_VOCABULARY = 65_536
+"""More values than this are no vocabulary that a model could learn."""
+
+
+class _Input(NamedTuple):
+    """One leaf of an observation space and its part in a modality."""
+
+    path: tuple[str | int, ...]
+    modality: Modality
+    spec: ModalitySpec
+    convert: Callable[[Any], np.ndarray]
+
+
+class ObservationMap:
+    """Turns an environment's observations into modalities.
+
+    A space becomes, by itself or as any entry of nested Dict and Tuple spaces:
+
+    - image: uint8 Box (H, W, 3), (H, W, 1) or (3, H, W), resized; grey is repeated in three channels;
+    - vector: float Box of any shape, flattened;
+    - token: Discrete, MultiDiscrete (N,), MultiBinary (N,), bounded integer Box (N,); their smallest value becomes 0;
+    - token_2d: MultiDiscrete (N, C) or MultiBinary (N, C).
+
+    Inputs of one modality are joined along the first axis, in the space's order: images as more channels, the others as
+    more entries. The vocabulary of joined tokens is the largest of theirs (token_2d: per column).
+    """
+
+    def __init__(self, space: spaces.Space[Any], image_size: int) -> None:
+        """Raises UserError for a space that is none of the above, naming it."""
+        self._inputs = [_input(path, leaf, image_size) for path, leaf in _leaves(space, ())]
+        self.spec = ObservationSpec(
+            {
+                str(modality): _joined([part.spec for part in self._inputs if part.modality == modality])
+                for modality in {part.modality for part in self._inputs}
+            }
+        )
+
+    def __call__(self, observation: Any) -> Observation:
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.spec.modalities}
+        for source in self._inputs:
+            value = observation
+            for key in source.path:
+                value = value[key]
+            parts[source.modality].append(source.convert(value))
+        return {name: np.concatenate(parts[name], dtype=spec.dtype) for name, spec in self.spec.modalities.items()}
+
+
+class ActionMap:
+    """Turns actions into those of a Discrete, MultiDiscrete, MultiBinary or bounded float Box space."""
+
+    spec: ActionSpec
+
+    def __init__(self, space: spaces.Space[Any]) -> None:
+        """Raises UserError for any other space, naming it."""
+        self._space = space
+        if isinstance(space, spaces.Box) and space.dtype.kind == "f" and space.is_bounded():
+            self.spec = ContinuousActions(int(np.prod(space.shape)))
+        elif isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+            _, sizes = _integers(space)
+            self.spec = DiscreteActions(tuple(int(size) for size in sizes.flat))
+        else:
+            raise UserError(
+                f"unsupported action space {space}: it must be Discrete, MultiDiscrete, MultiBinary or a bounded Box"
+            )
+
+    def __call__(self, action: np.ndarray) -> Any:
+        space = self._space
+        if isinstance(space, spaces.Box):
+            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+            return (low + (action.reshape(space.shape) + 1) / 2 * (high - low)).astype(space.dtype)
+        smallest, _ = _integers(space)
+        value = (action.reshape(smallest.shape) + smallest).astype(space.dtype)
+        return value[()] if isinstance(space, spaces.Discrete) else value
+
+
+def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if isinstance(space, spaces.Dict):
+        for key, part in space.spaces.items():
+            yield from _leaves(part, (*path, key))
+    elif isinstance(space, spaces.Tuple):
+        for index, part in enumerate(space.spaces):
+            yield from _leaves(part, (*path, index))
+    else:
+        yield path, space
+
+
+def _input(path: tuple[str | int, ...], space: spaces.Space[Any], image_size: int) -> _Input:
+    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
+        return _image_input(path, space, image_size)
+    if isinstance(space, spaces.Box) and space.dtype.kind == "f":
+        spec = ModalitySpec((int(np.prod(space.shape)),), "float32")
+        return _Input(path, Modality.VECTOR, spec, lambda value: np.ravel(value).astype(np.float32))
+    if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        return _integer_input(path, space)
+    raise _unsupported(path, space, "only Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple can be read")
+
+
+def _image_input(path: tuple[str | int, ...], space: spaces.Box, size: int) -> _Input:
+    height, _, channels = space.shape
+    if channels not in (1, 3) and height != 3:
+        raise _unsupported(path, space, "an image is (H, W, 3), (H, W, 1) or (3, H, W)")
+
+    def convert(value: np.ndarray) -> np.ndarray:
+        pixels = value if channels in (1, 3) else value.transpose(1, 2, 0)
+        image = Image.fromarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+
+    return _Input(path, Modality.IMAGE, ModalitySpec((3, size, size), "uint8"), convert)
+
+
+def _integer_input(path: tuple[str | int, ...], space: Any) -> _Input:
+    grid = len(space.shape) == 2 and not isinstance(space, spaces.Box)
+    if len(space.shape) > 1 and not grid:
+        raise _unsupported(path, space, "tokens are (N,), and a grid of tokens is a MultiDiscrete (N cells, C columns)")
+    smallest, sizes = _integers(space)
+    if sizes.max() > MAX_VOCABULARY:
+        raise _unsupported(path, space, f"its values are too many for tokens (at most {MAX_VOCABULARY})")
+    shape = sizes.shape if grid else (sizes.size,)
+    vocabularies = tuple(int(size) for size in sizes.max(axis=0)) if grid else (int(sizes.max()),)
+    spec = ModalitySpec(shape, _token_dtype(vocabularies), vocabularies)
+    modality = Modality.TOKEN_2D if grid else Modality.TOKEN
+    return _Input(path, modality, spec, lambda value: (np.asarray(value, np.int64) - smallest).reshape(shape))
+
+
+def _integers(space: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest value and the number of values of every entry of a space of integers."""
+    if isinstance(space, spaces.MultiBinary):
+        return np.zeros(space.shape, np.int64), np.full(space.shape, 2)
+    if isinstance(space, spaces.Box):
+        smallest = space.low.astype(np.int64)
+        return smallest, space.high.astype(np.float64) - smallest + 1
+    if isinstance(space, spaces.Discrete):
+        return np.asarray(space.start), np.asarray(space.n)
+    return space.start, space.nvec
+
+
+def _joined(specs: list[ModalitySpec]) -> ModalitySpec:
+    """The spec of several inputs of one modality, joined along the first axis."""
+    if len({spec.shape[1:] for spec in specs}) > 1:
+        raise UserError(
+            f"unsupported observation space: grids of tokens must have the same number of columns to be joined, "
+            f"got shapes {[spec.shape for spec in specs]}"
+        )
+    shape = (sum(spec.shape[0] for spec in specs), *specs[0].shape[1:])
+    vocabularies = tuple(max(column) for column in zip(*(spec.vocabularies for spec in specs), strict=True))
+    dtype = _token_dtype(vocabularies) if vocabularies else specs[0].dtype
+    return ModalitySpec(shape, dtype, vocabularies)
+
+
+def _token_dtype(vocabularies: tuple[int, ...]) -> str:
+    return "uint8" if max(vocabularies) <= 256 else "int32"
+
+
+def _unsupported(path: tuple[str | int, ...], space: spaces.Space[Any], reason: str) -> UserError:
+    where = f" at {'/'.join(str(key) for key in path)}" if path else ""
+    return UserError(f"unsupported observation space {space}{where}: {reason}")
