@@ -94,7 +94,8 @@ class PrioritizedSampler:
         """
         if not np.isfinite(losses).all():
             raise ValueError("the loss of a window is not finite")
-        stored = ids >= self._replay.first_row
+        self._follow_replay()
+        stored = ids >= self._first_row
         self._tree.set(ids[stored] % self._num_slots, _weights(losses[stored]))
 
     def state_dict(self) -> dict[str, Any]:

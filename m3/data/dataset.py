@@ -1,0 +1,55 @@
+"""What a run has experienced, as a file that offline-RL tools read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from m3.data import hdf5
+from m3.data.provenance import Provenance
+from m3.data.replay import Replay, Rows
+
+FORMAT = "m3.dataset"
+
+
+def export(
+    path: Path, replay: Replay, provenance: Provenance, scalars: Mapping[str, int | float | str | bool | None]
+) -> None:
+    """Write all finished episodes that the replay still stores, in the episode layout of Minari.
+
+    Episode i, oldest first, is the group ``episode_i`` with the attributes ``id`` and ``total_steps`` and, for T steps:
+
+        observations/<modality>   (T + 1, ...); tokens in the smallest integer type that fits
+        actions                   (T, A) int64 or float32
+        rewards                   (T,) float32
+        terminations, truncations (T,) bool; one of them is True at the last step
+
+    Minari itself reads the file as ``data/main_data.hdf5`` of a dataset whose ``metadata.json`` names the spaces.
+
+    Args:
+        path: the file, replaced if it exists.
+        replay: the source.
+        provenance: of the run.
+        scalars: more attributes of the file, such as task and frames per step.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    episodes = replay.finished_episodes().tolist()
+    total_steps = sum(end - first - 1 for first, end in episodes)
+    with hdf5.create(path, FORMAT, provenance) as file:
+        hdf5.fill(file, {**scalars, "total_episodes": len(episodes), "total_steps": total_steps})
+        for index, (first, end) in enumerate(episodes):
+            hdf5.fill(file, {f"episode_{index}": _episode(index, replay.rows(first, end))})
+
+
+def _episode(index: int, rows: Rows) -> hdf5.Tree:
+    """An episode's rows without what only the final row has: nothing was done on the last observation."""
+    columns = rows.columns
+    return {
+        "id": index,
+        "total_steps": len(columns["rewards"]) - 1,
+        **{name: values for name, values in columns.items() if name.startswith("observations/")},
+        "actions": columns["actions"][:-1],
+        "rewards": columns["rewards"][:-1],
+        "terminations": columns["terminated"][:-1],
+        "truncations": columns["truncated"][:-1],
+    }
