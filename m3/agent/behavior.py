@@ -1,0 +1,129 @@
+"""Training of actor and critic in imagination (M3 section 3.3)."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from m3.agent.actor_critic import ActorCritic, PolicyState
+from m3.agent.encoders import classes_to_actions
+from m3.agent.returns import lambda_returns
+from m3.config.schema import ControllerSettings
+from m3.nn.scaling import ReturnRange
+from m3.tokenizers.multimodal import Tokenizer
+from m3.world_model.imagination import Imagination, ImaginedState
+
+
+class Trajectory(NamedTuple):
+    """Imagined steps, (B, H) each; ``values`` is the value head's output (B, H, ...).
+
+    The last step's reward, end and disagreement are zero: the returns start from its value.
+    """
+
+    log_probs: Tensor
+    entropies: Tensor
+    values: Tensor
+    rewards: Tensor
+    ends: Tensor
+    disagreements: Tensor
+
+
+def imagine(
+    policy: ActorCritic,
+    policy_state: PolicyState,
+    imagination: Imagination,
+    start: ImaginedState,
+    tokenizer: Tokenizer,
+    horizon: int,
+    generator: torch.Generator,
+) -> Trajectory:
+    """Act in imagination for ``horizon`` steps; gradients flow through the policy only.
+
+    The first action is chosen on the last observation of the context. The world model is not asked what follows the
+    last action, as nothing reads it.
+    """
+    state = start
+    steps = []
+    nothing = torch.zeros(len(start.actions), device=start.actions.device)
+    for t in range(horizon):
+        output, policy_state = policy.observe(tokenizer.decode(state.observation), policy_state)
+        distribution = policy.distribution(output.logits)
+        classes = distribution.sample(generator)
+        actions = classes_to_actions(classes, policy.actions)
+        reward, end, disagreement = nothing, nothing.bool(), nothing
+        if t + 1 < horizon:
+            policy_state = policy.act(actions, policy_state)
+            (reward, end, disagreement), state = imagination.step(state, actions)
+        steps.append((distribution.log_prob(classes), distribution.entropy(), output.value, reward, end, disagreement))
+    return Trajectory(*(torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)))
+
+
+class BehaviorLosses(NamedTuple):
+    """Scalars: the losses, and what explains them."""
+
+    actor: Tensor
+    critic: Tensor
+    entropy: Tensor
+    returns: Tensor
+    values: Tensor
+    rewards: Tensor
+    disagreement: Tensor
+    scale: Tensor
+
+
+def alive_steps(ends: Tensor) -> Tensor:
+    """Float (B, H): 1 up to and including the step that ends an episode, 0 after it."""
+    ended_before = torch.cumsum(ends.long(), dim=1) - ends.long()
+    return (ended_before == 0).float()
+
+
+def behavior_losses(
+    policy: ActorCritic, trajectory: Trajectory, settings: ControllerSettings, return_range: ReturnRange
+) -> BehaviorLosses:
+    """Actor and critic losses of a trajectory; its returns are added to ``return_range`` first."""
+    rewards = settings.extrinsic_weight * trajectory.rewards + settings.intrinsic_weight * trajectory.disagreements
+    values = policy.critic.mean(trajectory.values).detach()
+    returns = lambda_returns(rewards, values, trajectory.ends, settings.discount, settings.lambda_)
+    alive = alive_steps(trajectory.ends)
+    return_range.update(returns, alive.bool())
+    scale = (0.5 * return_range.range()).clamp(min=1)
+    advantages = (returns - values) / scale
+
+    def mean(x: Tensor) -> Tensor:
+        return (x * alive).sum() / alive.sum()
+
+    entropy = mean(trajectory.entropies)
+    return BehaviorLosses(
+        actor=-mean(trajectory.log_probs * advantages) - settings.entropy_weight * entropy,
+        critic=mean(policy.critic.loss(trajectory.values, returns)),
+        entropy=entropy,
+        returns=mean(returns),
+        values=mean(values),
+        rewards=mean(trajectory.rewards),
+        disagreement=mean(trajectory.disagreements),
+        scale=scale,
+    )
+
+
+def start_imagination(
+    policy: ActorCritic,
+    imagination: Imagination,
+    tokenizer: Tokenizer,
+    observations: Mapping[str, Tensor],
+    actions: Tensor,
+    mask: Tensor,
+    context_length: int,
+) -> tuple[PolicyState, ImaginedState]:
+    """Burn in on all but the last step of real windows; imagination starts from their last ``context_length`` blocks.
+
+    Args:
+        observations: raw, (B, burn-in + context_length, ...) per modality.
+        actions: (B, burn-in + context_length, A); the last one is not used.
+        mask: bool (B, burn-in + context_length), false before an episode's first step, true for the context.
+    """
+    tokens = tokenizer.encode(observations)
+    past = tokenizer.decode({name: t[:, :-1] for name, t in tokens.items()})
+    policy_state = policy.burn_in(past, actions[:, :-1], mask[:, :-1])
+    context = {name: t[:, -context_length:] for name, t in tokens.items()}
+    return policy_state, imagination.start(context, actions[:, -context_length:-1])

@@ -1,0 +1,27 @@
+"""Score a trained run."""
+
+import argparse
+from pathlib import Path
+
+HELP = "play episodes with a trained run's weights and write every score"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
+    parser.add_argument("--episodes", type=int, required=True, metavar="N", help="how many to play")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: scores.h5 in the run's folder")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.errors import UserError
+    from m3.training.devices import select_device
+    from m3.training.run import WEIGHTS
+    from m3.training.scoring import score_run
+
+    if args.episodes < 1:
+        raise UserError(f"--episodes must be at least 1, got {args.episodes}")
+    output = args.output or args.run / "scores.h5"
+    score_run(args.run / WEIGHTS, args.episodes, output, select_device(args.device))
+    print(f"scores are in {output}")
+    return 0

@@ -1,0 +1,95 @@
+"""One separately trained part of the agent, and the loop that trains any of them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m3.config.schema import Optimizer, Schedule
+from m3.errors import UserError
+from m3.nn.heads import EnsembleLinear
+from m3.seeding import Randomness
+from m3.training.state import to_arrays, to_tensors
+
+_DECAYED = (nn.Linear, nn.Conv2d, EnsembleLinear)
+
+
+def decay_matrices_only(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups that decay the weights of linear layers and convolutions, not biases, norms or embeddings."""
+    decayed = {id(m.weight) for m in module.modules() if isinstance(m, _DECAYED)}
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for parameter in module.parameters():
+        groups[id(parameter) in decayed].append(parameter)
+    return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+
+
+class Component(ABC):
+    """A module, its optimiser, and how to compute its loss on a batch of its own choice.
+
+    Args:
+        name: of its metrics, such as "world_model".
+        module: what is trained; in evaluation mode whenever it is not.
+        schedule: when it trains, how many steps, on how large batches.
+        optimizer: AdamW's settings.
+        decay_all: whether all parameters decay, or matrices and convolutions only.
+    """
+
+    def __init__(
+        self, name: str, module: nn.Module, schedule: Schedule, optimizer: Optimizer, decay_all: bool = True
+    ) -> None:
+        self.name = name
+        self.module = module
+        self.schedule = schedule
+        self._max_gradient_norm = optimizer.max_gradient_norm
+        decay = optimizer.weight_decay
+        groups = module.parameters() if decay_all else decay_matrices_only(module, decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=optimizer.learning_rate, weight_decay=decay)
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether the replay holds enough for a batch."""
+
+    @abstractmethod
+    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Draw a batch; its loss, and scalars to report."""
+
+    def train(self, random: Randomness, epoch: int) -> Generator[None, None, dict[str, float]]:
+        """Train for an epoch's steps, yielding after each; returns the means of what was measured.
+
+        Dropout draws from torch's global generator, which is seeded here from ``random``.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        torch.manual_seed(int(random.numpy.integers(2**63)))
+        self.module.train()
+        totals: dict[str, Tensor] = {}
+        for _ in range(self.schedule.steps_per_epoch):
+            loss, scalars = self.compute(random, epoch)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._max_gradient_norm)
+            self._optimizer.step()
+            for key, value in {**scalars, "loss": loss, "gradient_norm": norm}.items():
+                totals[key] = totals.get(key, 0) + value.detach()
+            yield
+        self.module.eval()
+        return self._means(totals, epoch)
+
+    def _means(self, totals: Mapping[str, Tensor], epoch: int) -> dict[str, float]:
+        means = (torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()
+        metrics = {f"{self.name}/{key}": mean for key, mean in zip(totals, means, strict=True)}
+        if not all(map(math.isfinite, means)):
+            raise UserError(f"the {self.name} diverged in epoch {epoch}: {metrics}")
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but the module's parameters."""
+        return {"optimizer": to_arrays(self._optimizer.state_dict())}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly."""
+        self._optimizer.load_state_dict(to_tensors(state["optimizer"]))

@@ -1,0 +1,159 @@
+"""The three trained parts of the agent: how each draws its batches and computes its loss."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m3.agent.agent import Agent
+from m3.agent.behavior import behavior_losses, imagine, start_imagination
+from m3.config.schema import RunSettings
+from m3.data.replay import Replay
+from m3.data.samplers import PrioritizedSampler, UniformSampler
+from m3.nn.scaling import ReturnRange
+from m3.seeding import Randomness
+from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
+from m3.training.component import Component
+from m3.training.state import to_arrays, to_tensors
+from m3.world_model.imagination import Imagination
+from m3.world_model.losses import WorldModelBatch, world_model_losses
+
+
+def to_device(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
+    """NumPy arrays as tensors."""
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
+class TokenizerComponent(Component):
+    """Trains the image tokenizer on single frames."""
+
+    def __init__(
+        self,
+        image: ImageTokenizer,
+        settings: RunSettings,
+        replay: Replay,
+        perceptual: Perceptual | None,
+        device: torch.device,
+    ) -> None:
+        assert settings.tokenizer is not None
+        super().__init__("tokenizer", image, settings.tokenizer.schedule, settings.tokenizer.optimizer)
+        self._image = image
+        self._replay = replay
+        self._perceptual = perceptual
+        self._device = device
+
+    def ready(self) -> bool:
+        return self._replay.num_rows >= self.schedule.batch_size
+
+    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
+        frames = to_device(self._replay.observations_at(rows), self._device)["image"]
+        losses = self._image.losses(frames, self._perceptual)
+        return sum(losses, start=torch.zeros((), device=self._device)), losses._asdict()
+
+
+class WorldModelComponent(Component):
+    """Trains the world model and its ensemble on windows, partly by priority."""
+
+    def __init__(self, agent: Agent, settings: RunSettings, replay: Replay, device: torch.device) -> None:
+        part = settings.world_model
+        super().__init__("world_model", agent.world_model, part.schedule, part.optimizer, decay_all=False)
+        self._agent = agent
+        self._sequences = settings.sequences
+        self._replay = replay
+        self._device = device
+        share = settings.replay.prioritized_share
+        self._sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
+
+    def ready(self) -> bool:
+        return self._replay.num_windows >= self.schedule.batch_size
+
+    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
+        batch = self._replay.gather(ids, before=0, length=self._sequences.length)
+        tokenizer = self._agent.tokenizer
+        losses = world_model_losses(
+            self._agent.world_model,
+            WorldModelBatch(
+                tokens=tokenizer.encode(to_device(batch.observations, self._device)),
+                actions=torch.from_numpy(batch.actions).to(self._device),
+                rewards=torch.from_numpy(batch.rewards).to(self._device),
+                terminated=torch.from_numpy(batch.terminated).to(self._device),
+                mask=torch.from_numpy(batch.mask).to(self._device),
+            ),
+            tokenizer.codebooks,
+            self._sequences.context_length,
+        )
+        self._sampler.update(batch.ids, losses.per_window.cpu().numpy())
+        return losses.total, {
+            "observation_loss": losses.observations,
+            "reward_loss": losses.rewards,
+            "end_loss": losses.ends,
+            "curiosity_loss": losses.curiosity,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"sampler": self._sampler.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._sampler.load_state_dict(state["sampler"])
+
+
+class ControllerComponent(Component):
+    """Trains actor and critic in imagination, from real context."""
+
+    def __init__(self, agent: Agent, settings: RunSettings, replay: Replay, device: torch.device) -> None:
+        self._settings = settings.controller
+        super().__init__("controller", agent.actor_critic, self._settings.schedule, self._settings.optimizer)
+        self._agent = agent
+        self._sequences = settings.sequences
+        self._replay = replay
+        self._device = device
+        self._sampler = UniformSampler(replay)
+        self._horizon = self._sequences.length - self._sequences.context_length + 1
+        self._return_range = ReturnRange(self.schedule.batch_size * self._horizon).to(device)
+        self._first_actor_epoch = self.schedule.start_after_epoch + self._settings.critic_warmup_epochs + 1
+
+    def ready(self) -> bool:
+        return self._replay.num_windows >= self.schedule.batch_size
+
+    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
+        context_length = self._sequences.context_length
+        batch = self._replay.gather(ids, before=self._sequences.burn_in, length=context_length)
+        agent = self._agent
+        imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, random.torch)
+        state, start = start_imagination(
+            agent.actor_critic,
+            imagination,
+            agent.tokenizer,
+            to_device(batch.observations, self._device),
+            torch.from_numpy(batch.actions).to(self._device),
+            torch.from_numpy(batch.mask).to(self._device),
+            context_length,
+        )
+        trajectory = imagine(
+            agent.actor_critic, state, imagination, start, agent.tokenizer, self._horizon, random.torch
+        )
+        losses = behavior_losses(agent.actor_critic, trajectory, self._settings, self._return_range)
+        total = losses.critic if epoch < self._first_actor_epoch else losses.actor + losses.critic
+        return total, {
+            "actor_loss": losses.actor,
+            "critic_loss": losses.critic,
+            "entropy": losses.entropy,
+            "imagined_return": losses.returns,
+            "value": losses.values,
+            "imagined_reward": losses.rewards,
+            "disagreement": losses.disagreement,
+            "return_scale": losses.scale,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"return_range": to_arrays(self._return_range.state_dict())}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._return_range.load_state_dict(to_tensors(state["return_range"]))

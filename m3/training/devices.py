@@ -1,0 +1,28 @@
+"""Where to compute."""
+
+import torch
+
+from m3.errors import UserError
+
+
+def select_device(name: str) -> torch.device:
+    """The device of a name: "auto" is the GPU if there is one, else "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda and cuda:N") from error
+    count = torch.cuda.device_count()
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
+        raise UserError(f"device {name!r} is not available: there is the CPU and {count} CUDA device(s)")
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """What it is, such as "NVIDIA H100 80GB HBM3" or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

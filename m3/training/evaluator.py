@@ -1,0 +1,61 @@
+"""Scores: whole episodes in test environments."""
+
+from collections.abc import Generator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from m3.agent.agent import Agent
+from m3.agent.policy import Policy, select
+from m3.environments import VectorEnvironment
+from m3.seeding import Randomness, derive, randomness
+from m3.specs import Observation
+
+
+class Scores(NamedTuple):
+    """Undiscounted returns float64 (episodes,) and lengths in agent steps int64 (episodes,), in order."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+def evaluate(
+    agent: Agent, environments: VectorEnvironment, episodes: int, temperature: float, seed: int, device: torch.device
+) -> Generator[None, None, Scores]:
+    """Play ``episodes`` episodes, as many side by side as there are environments, yielding after each.
+
+    Every round is played to the end of all its episodes before the next starts, so that short episodes are not
+    over-represented. Episode i is reset with a seed derived from ``seed`` and i, and each round acts with its own
+    random stream.
+
+    Args:
+        agent: in evaluation mode.
+    """
+    policy = Policy(agent, temperature)
+    returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
+    for first in range(0, episodes, len(environments)):
+        count = min(len(environments), episodes - first)
+        random = randomness(device, seed, "round", first)
+        seeds = [derive(seed, "episode", first + i) for i in range(count)]
+        part = _play_round(policy, environments, seeds, random)
+        returns[first : first + count], lengths[first : first + count] = part
+        yield from (None for _ in range(count))
+    return Scores(returns, lengths)
+
+
+def _play_round(policy: Policy, environments: VectorEnvironment, seeds: list[int], random: Randomness) -> Scores:
+    """One episode in each of the first ``len(seeds)`` environments."""
+    playing = np.arange(len(seeds))
+    returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), dtype=np.int64)
+    observation: Observation = environments.reset(list(playing), seeds)
+    state = policy.initial_state(len(seeds))
+    while len(playing):
+        actions, state = policy.act(observation, state, random)
+        step = environments.step(list(playing), actions)
+        returns[playing] += step.rewards
+        lengths[playing] += 1
+        going_on = ~(step.terminated | step.truncated)
+        playing, state = playing[going_on], select(state, going_on)
+        observation = {name: o[going_on] for name, o in step.observation.items()}
+    return Scores(returns, lengths)

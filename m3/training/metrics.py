@@ -1,0 +1,89 @@
+"""What a run measures, epoch by epoch, and the file it ends in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m3.config.schema import RunSettings
+from m3.data import hdf5
+from m3.data.provenance import Provenance
+from m3.training.collector import FinishedEpisode
+from m3.training.evaluator import Scores
+
+FORMAT = "m3.metrics"
+
+
+class MetricLog:
+    """Rows of metrics per epoch, and the scores of the evaluations."""
+
+    def __init__(self) -> None:
+        self._epochs: list[dict[str, float]] = []
+        self._evaluations: list[tuple[int, int, Scores]] = []
+
+    def add_epoch(self, metrics: Mapping[str, float]) -> None:
+        """One epoch's metrics by name; epochs may have different ones."""
+        self._epochs.append(dict(metrics))
+
+    def add_evaluation(self, epoch: int, agent_steps: int, scores: Scores) -> None:
+        """The scores of an evaluation after an epoch."""
+        self._evaluations.append((epoch, agent_steps, scores))
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One array per metric, (epochs,), NaN where it was not measured; counters are integers."""
+        names = sorted({name for row in self._epochs for name in row})
+        columns = {name: np.array([row.get(name, np.nan) for row in self._epochs]) for name in names}
+        return columns | {name: columns[name].astype(np.int64) for name in ("epoch", "agent_steps") if name in columns}
+
+    def evaluations(self) -> dict[str, np.ndarray]:
+        """epoch and agent_steps int64 (n,), returns float64 and lengths int64 (n, episodes)."""
+        scores = [s for _, _, s in self._evaluations]
+        episodes = len(scores[0].returns) if scores else 0
+        return {
+            "epoch": np.array([epoch for epoch, _, _ in self._evaluations], dtype=np.int64),
+            "agent_steps": np.array([steps for _, steps, _ in self._evaluations], dtype=np.int64),
+            "returns": np.array([s.returns for s in scores], dtype=np.float64).reshape(-1, episodes),
+            "lengths": np.array([s.lengths for s in scores], dtype=np.int64).reshape(-1, episodes),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self._epochs, "evaluations": self.evaluations()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._epochs = list(state["epochs"])
+        columns = state["evaluations"]
+        self._evaluations = [
+            (int(epoch), int(steps), Scores(returns, lengths))
+            for epoch, steps, returns, lengths in zip(
+                columns["epoch"], columns["agent_steps"], columns["returns"], columns["lengths"], strict=True
+            )
+        ]
+
+
+def write_metrics(
+    path: Path,
+    log: MetricLog,
+    episodes: list[FinishedEpisode],
+    settings: RunSettings,
+    frames_per_step: int,
+    provenance: Provenance,
+) -> None:
+    """Write metrics.h5: groups ``epochs``, ``evaluations`` and ``episodes`` (training episodes that ended)."""
+    columns = log.columns()
+    content: hdf5.Tree = {
+        "benchmark": settings.benchmark,
+        "variant": settings.variant,
+        "task": settings.task,
+        "seed": settings.seed,
+        "frames_per_step": frames_per_step,
+        "wall_seconds": float(columns["seconds"].sum()),
+        "epochs": columns,
+        "evaluations": log.evaluations(),
+        "episodes": {
+            "agent_steps": np.array([e.agent_steps for e in episodes], dtype=np.int64),
+            "return": np.array([e.episode_return for e in episodes], dtype=np.float64),
+            "length": np.array([e.length for e in episodes], dtype=np.int64),
+        },
+    }
+    hdf5.write(path, FORMAT, content, provenance)

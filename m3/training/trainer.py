@@ -1,0 +1,107 @@
+"""One run: collect, train each part, evaluate, log."""
+
+from typing import Any
+
+import torch
+
+from m3.agent.agent import Agent
+from m3.config.schema import RunSettings
+from m3.data.replay import Replay
+from m3.environments import Environment, VectorEnvironment
+from m3.seeding import Randomness, derive, randomness
+from m3.tokenizers.image_vqvae import Perceptual
+from m3.training.collector import Collector
+from m3.training.component import Component
+from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
+from m3.training.evaluator import evaluate
+from m3.training.metrics import MetricLog
+from m3.training.progress import Progress, Work, parts_of_epoch
+from m3.training.state import to_arrays, to_tensors
+
+
+class Trainer:
+    """Everything of one run that changes while it trains; an epoch depends on nothing else.
+
+    Args:
+        settings: the run.
+        environment: in training mode.
+        test_environments: in test mode, for evaluations.
+        perceptual: the tokenizer's perceptual distance, where the settings ask for one.
+        device: where the networks are.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        environment: Environment,
+        test_environments: VectorEnvironment,
+        perceptual: Perceptual | None,
+        device: torch.device,
+    ) -> None:
+        self._settings = settings
+        self._device = device
+        self._test_environments = test_environments
+        self.epoch = 0
+        torch.manual_seed(derive(settings.seed, "initialisation"))
+        self.agent = Agent(settings, environment.observation_spec, environment.action_spec).eval().to(device)
+        self.replay = Replay(
+            environment.observation_spec,
+            environment.action_spec,
+            settings.sequences.context_length,
+            int(settings.replay.capacity_gigabytes * 1e9),
+        )
+        self.collector = Collector(
+            self.agent, environment, self.replay, settings.collection, settings.sequences.burn_in, settings.seed
+        )
+        self._components: dict[str, Component] = {
+            "world_model": WorldModelComponent(self.agent, settings, self.replay, device),
+            "controller": ControllerComponent(self.agent, settings, self.replay, device),
+        }
+        image = self.agent.tokenizer.image
+        if image is not None:
+            self._components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
+        self.log = MetricLog()
+
+    def run_epoch(self, progress: Progress) -> None:
+        """The next epoch."""
+        self.epoch += 1
+        metrics: dict[str, float] = {}
+        for part, steps in parts_of_epoch(self._settings, self.epoch).items():
+            random = randomness(self._device, self._settings.seed, part, self.epoch)
+            metrics |= progress.follow(part, steps, self._work(part, steps, random))
+        seconds = progress.end_epoch(self.epoch, self.collector.agent_steps, metrics)
+        counters = {"epoch": self.epoch, "agent_steps": self.collector.agent_steps}
+        self.log.add_epoch({**counters, **metrics, **seconds})
+
+    def _work(self, part: str, steps: int, random: Randomness) -> Work[dict[str, float]]:
+        """A part's steps of one epoch; returns what they measured."""
+        if part == "collect":
+            yield from self.collector.collect(steps, random)
+        elif part == "evaluate":
+            temperature = self._settings.evaluation.temperature
+            seed = int(random.numpy.integers(2**63))
+            scores = yield from evaluate(self.agent, self._test_environments, steps, temperature, seed, self._device)
+            self.log.add_evaluation(self.epoch, self.collector.agent_steps, scores)
+            return {"evaluation/return": float(scores.returns.mean())}
+        elif self._components[part].ready():
+            return (yield from self._components[part].train(random, self.epoch))
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but the replay, as arrays and plain values."""
+        return {
+            "epoch": self.epoch,
+            "agent": to_arrays(self.agent.state_dict()),
+            "components": {name: component.state_dict() for name, component in self._components.items()},
+            "collector": self.collector.state_dict(),
+            "log": self.log.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly; the replay must have been restored before."""
+        self.epoch = state["epoch"]
+        self.agent.load_state_dict(to_tensors(state["agent"]))
+        for name, component in self._components.items():
+            component.load_state_dict(state["components"][name])
+        self.collector.load_state_dict(state["collector"])
+        self.log.load_state_dict(state["log"])

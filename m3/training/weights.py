@@ -1,0 +1,79 @@
+"""Trained weights as safetensors, with the settings they belong to."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from m3.config.identity import canonical, config_hash
+from m3.config.layers import Layer, validate
+from m3.config.schema import RunSettings
+from m3.config.yaml_files import parse_yaml
+from m3.data.atomic import atomic_file
+from m3.data.provenance import collect
+from m3.errors import UserError
+
+FORMAT = "m3.weights"
+FORMAT_VERSION = "1"
+
+
+class Weights(NamedTuple):
+    """Parameters and buffers by name, the settings they were trained with, and the agent steps that took."""
+
+    state: dict[str, Tensor]
+    settings: RunSettings
+    agent_steps: int
+
+
+def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_steps: int) -> None:
+    """Write a module's state, atomically."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    origin = collect()
+    metadata = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "config": canonical(settings),
+        "config_hash": config_hash(settings),
+        "agent_steps": str(agent_steps),
+        "created_by": str(origin["created_by"]),
+        "packages": " ".join(origin["packages"]),
+        "git_revision": str(origin["git_revision"]),
+        "sha256": _digest(state),
+    }
+    with atomic_file(path) as file:
+        file.write(save(state, metadata))
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a file of :func:`save_weights`, checked to be whole.
+
+    Raises:
+        UserError: it is missing, damaged, of another kind or of another version.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; train the run first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and train the run again") from error
+    if metadata.get("format") != FORMAT or metadata.get("format_version") != FORMAT_VERSION:
+        raise UserError(f"{path} is not a file of {FORMAT} version {FORMAT_VERSION}")
+    if metadata["sha256"] != _digest(state):
+        raise UserError(f"{path} is damaged (its checksum differs); delete it and train the run again")
+    settings = validate(RunSettings, [Layer(str(path), parse_yaml(metadata["config"], str(path)))])
+    return Weights(state, settings, int(metadata["agent_steps"]))
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()
