@@ -140,6 +140,7 @@ class CheckpointFolder:
                 with durable_file(folder / _MANIFEST) as file:
                     file.write(_manifest_text(checkpoint).encode())
         except BaseException:
+            shutil.rmtree(self._folder(number), ignore_errors=True)
             with contextlib.suppress(OSError):
                 part_path.unlink()
             raise
@@ -165,7 +166,7 @@ class CheckpointFolder:
             text = (folder / _MANIFEST).read_text(encoding="utf-8")
             content = json.loads(text)["content"]
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise _DamagedError(f"{folder / _MANIFEST} cannot be read") from error
+            raise _DamagedError(f"{folder / _MANIFEST} cannot be read ({error})") from error
         if text != _sealed(content):
             raise _DamagedError(f"the checksum of {folder / _MANIFEST} does not match")
         if (content["format"], content["format_version"]) != (FORMAT, VERSION):

@@ -66,7 +66,7 @@ def collect() -> dict[str, Any]:
         created_by (str), packages (list of "name==version"), git_revision (str; "unknown" where M3 does not run from
         a repository), git_dirty (bool; tracked files differ from the revision), host (str).
     """
-    revision = _git_revision(Path(m3.__file__).parents[1])
+    revision = git_revision(Path(m3.__file__).parents[1])
     return {
         "created_by": f"m3 {m3.__version__}",
         "packages": [f"python=={platform.python_version()}", *_installed()],
@@ -86,7 +86,8 @@ def _installed() -> list[str]:
     return found
 
 
-def _git_revision(repository: Path) -> str:
+def git_revision(repository: Path) -> str:
+    """The commit that is checked out, with "-dirty" where tracked files differ from it; "unknown" if there is none."""
     if not (repository / ".git").exists():  # an installed copy may lie inside somebody else's repository
         return "unknown"
     command = ["git", "--no-optional-locks", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
