@@ -1,0 +1,122 @@
+# All runs of a benchmark -> one table of scores -> statistics -> figures and tables. Nothing here imports torch.
+
+
+rule collect:
+    input:
+        published=expand("results/published/{name}", name=["runs.csv", "curves.csv.gz", "references.csv"]),
+        scores=lambda wildcards: suite.run_files("scores.h5", analysis_of(wildcards).runs),
+        metrics=lambda wildcards: suite.run_files("metrics.h5", analysis_of(wildcards).runs),
+    output:
+        scores="results/{scope}{benchmark}/scores.h5",
+    log:
+        "logs/collect/{scope}{benchmark}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        scores=lambda wildcards: analysis_of(wildcards).scores,
+        runs=lambda wildcards: [suite.run_folder(run) for run in analysis_of(wildcards).runs],
+        labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
+    shell:
+        "python -m m3 collect --benchmark {wildcards.benchmark} --published results/published --scores {params.scores}"
+        " --runs {params.runs} --labels {params.labels:q} --output {output.scores} > {log} 2>&1"
+
+
+rule aggregate:
+    input:
+        scores=rules.collect.output.scores,
+    output:
+        aggregates="results/{scope}{benchmark}/aggregates.h5",
+        csv="results/{scope}{benchmark}/aggregates.csv",
+    log:
+        "logs/aggregate/{scope}{benchmark}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        repetitions=lambda wildcards: suite.statistics(PLAN, wildcards.scope).repetitions,
+        seed=lambda wildcards: suite.statistics(PLAN, wildcards.scope).seed,
+    shell:
+        "python -m m3 aggregate --scores {input.scores} --repetitions {params.repetitions} --seed {params.seed}"
+        " --output {output.aggregates} --csv {output.csv} > {log} 2>&1"
+
+
+# Which figures and tables there are depends on the benchmark and on whose scores are shown: one rule for each.
+for analysis in ANALYSES:
+
+    rule:
+        name:
+            f"figures_{analysis.name}"
+        input:
+            scores=f"results/{analysis.scope}{{benchmark}}/scores.h5",
+            aggregates=f"results/{analysis.scope}{{benchmark}}/aggregates.h5",
+        output:
+            **suite.figure_files(analysis),
+        log:
+            f"logs/figures/{analysis.scope}{{benchmark}}.log",
+        wildcard_constraints:
+            benchmark=analysis.benchmark,
+        conda:
+            "../../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        params:
+            folder=subpath(output.iqm_pdf, parent=True),
+        shell:
+            "python -m m3 figures --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
+            " > {log} 2>&1"
+
+    rule:
+        name:
+            f"tables_{analysis.name}"
+        input:
+            scores=f"results/{analysis.scope}{{benchmark}}/scores.h5",
+            aggregates=f"results/{analysis.scope}{{benchmark}}/aggregates.h5",
+        output:
+            **suite.table_files(analysis),
+        log:
+            f"logs/tables/{analysis.scope}{{benchmark}}.log",
+        wildcard_constraints:
+            benchmark=analysis.benchmark,
+        conda:
+            "../../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        params:
+            folder=subpath(output.table_scores_md, parent=True),
+        shell:
+            "python -m m3 tables --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
+            " > {log} 2>&1"
+
+
+for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
+
+    rule:
+        name:
+            f"overview_{suite.scope_name(scope)}"
+        input:
+            aggregates=suite.statistics_files([a for a in ANALYSES if a.scope == scope], "aggregates.h5"),
+        output:
+            **suite.overview_files(scope),
+        log:
+            f"logs/overview/{scope}overview.log",
+        conda:
+            "../../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=10,
+        params:
+            folder=subpath(output.overview_pdf, parent=True),
+        shell:
+            "python -m m3 overview --aggregates {input.aggregates} --output {params.folder} > {log} 2>&1"

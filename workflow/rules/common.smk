@@ -1,0 +1,37 @@
+# What the rules share: the experiment, checked before anything runs, and its files.
+
+import atexit
+import os
+import re
+import sys
+from pathlib import Path
+
+sys.path[:0] = [workflow.basedir, os.path.dirname(workflow.basedir)]
+# jobs use the Python that runs Snakemake, also where its environment was not activated
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+
+import suite
+from m3.config.plan import load_experiment
+from m3.errors import UserError
+
+EXPERIMENT = os.path.relpath(workflow.configfiles[-1] if workflow.configfiles else "config/paper.yaml")
+
+try:
+    PLAN = load_experiment(Path(EXPERIMENT), command_line=workflow.config_settings.config)
+    ANALYSES = suite.find_analyses(PLAN)
+    suite.check_targets(PLAN, sys.argv[1:])
+except UserError as error:
+    sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
+
+
+def settings_file(wildcards):
+    file = suite.settings_file(PLAN, suite.run_of(wildcards))
+    if suite.is_outdated(file):
+        # Snakemake does not make a missing file for the sake of results that exist, unless its records say that they
+        # came from another file. Where results were copied without those records, it must be told to.
+        workflow.dag.forcefiles.add(file)
+    return file
+
+
+def analysis_of(wildcards):
+    return next(a for a in ANALYSES if (a.scope, a.benchmark) == (wildcards.scope, wildcards.benchmark))

@@ -1,0 +1,70 @@
+# One run: settings -> training -> scores.
+
+
+rule resolve:
+    input:
+        experiment=ancient(EXPERIMENT),
+    output:
+        settings="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/resolved-{hash}.yaml",
+    log:
+        "logs/resolve/{benchmark}/{variant}/{task}/seed-{seed}-{hash}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        run=subpath(output.settings, parent=True),
+    shell:
+        "python -m m3 resolve --experiment {input.experiment} --benchmark {wildcards.benchmark}"
+        " --variant {wildcards.variant} --task {wildcards.task} --seed {wildcards.seed} --run {params.run} > {log} 2>&1"
+
+
+# Checkpoints in the run's folder are no outputs: Snakemake would delete them when a job fails or starts again.
+# The same holds for {log}, so that each attempt's log is also kept under a name of its own.
+rule train:
+    input:
+        settings=ancient(settings_file),
+    output:
+        weights="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/weights.safetensors",
+        metrics="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/metrics.h5",
+    log:
+        "logs/train/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: suite.job_resource(PLAN, "train", "threads")
+    resources:
+        gpu=suite.job_resource(PLAN, "train", "gpu"),
+        mem_mb=suite.job_resource(PLAN, "train", "mem_mb"),
+        runtime=suite.job_resource(PLAN, "train", "runtime"),
+        device=suite.job_device(PLAN, "train"),
+    params:
+        run=subpath(output.weights, parent=True),
+    shell:
+        "mkdir -p {params.run}/logs && "
+        "python -u -m m3 train --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
+        " | tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log"
+
+
+rule evaluate:
+    input:
+        weights=rules.train.output.weights,
+    output:
+        scores="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/scores.h5",
+    log:
+        "logs/evaluate/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: suite.job_resource(PLAN, "evaluate", "threads")
+    resources:
+        gpu=suite.job_resource(PLAN, "evaluate", "gpu"),
+        mem_mb=suite.job_resource(PLAN, "evaluate", "mem_mb"),
+        runtime=suite.job_resource(PLAN, "evaluate", "runtime"),
+        device=suite.job_device(PLAN, "evaluate"),
+    params:
+        run=subpath(input.weights, parent=True),
+        episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
+    shell:
+        "python -u -m m3 evaluate --run {params.run} --episodes {params.episodes} --output {output.scores}"
+        " --device {resources.device} 2>&1 | tee {log}"

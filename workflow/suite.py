@@ -1,0 +1,191 @@
+"""What an experiment comes to as files: the names that the rules give to them."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from snakemake.io import report
+
+from m3.analysis import catalog
+from m3.config.experiment import Run, Statistics
+from m3.config.identity import resolved_name
+from m3.config.plan import Plan
+from m3.errors import UserError, unknown_name
+
+PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
+REPORTED_SUFFIXES = ("png", "html")
+Wildcards = Any
+"""Snakemake's: the values of a rule's wildcards as attributes."""
+RUN_RESULTS = ("weights.safetensors", "metrics.h5", "scores.h5")
+
+
+def run_of(wildcards: Wildcards) -> Run:
+    """The run that a rule's wildcards name."""
+    return Run(wildcards.benchmark, wildcards.variant, wildcards.task, int(wildcards.seed))
+
+
+def run_folder(run: Run) -> str:
+    """Where a run's files stand."""
+    return f"results/runs/{run.folder}"
+
+
+def run_files(name: str, runs: Iterable[Run]) -> list[str]:
+    """A file of every given run."""
+    return [f"{run_folder(run)}/{name}" for run in runs]
+
+
+def settings_file(plan: Plan, run: Run) -> str:
+    """The file of a run's settings. Its name holds their hash, so that other settings are a file that is missing."""
+    return f"{run_folder(run)}/{resolved_name(plan.runs[run])}"
+
+
+def is_outdated(settings: str) -> bool:
+    """Whether the results beside a file of settings came from others, or from nobody knows which."""
+    path = Path(settings)
+    return not path.exists() and any((path.parent / name).exists() for name in RUN_RESULTS)
+
+
+def check_targets(plan: Plan, targets: Iterable[str]) -> None:
+    """Runs asked for by file name must exist; Snakemake itself would not say which of the names is wrong.
+
+    Raises:
+        UserError: with the nearest run of the experiment.
+    """
+    known = [run.folder for run in plan.runs]
+    for target in targets:
+        folder = "/".join(target.split("/")[2:6])
+        if target.startswith("results/runs/") and folder not in known:
+            raise unknown_name(f"run of experiment {plan.experiment.name!r}", folder, known)
+
+
+def job_resource(plan: Plan, job: Literal["train", "evaluate"], name: str) -> Callable[[Wildcards], int]:
+    """A resource of a kind of job, as Snakemake wants it."""
+    return lambda wildcards: getattr(getattr(plan.resources[wildcards.benchmark], job), name)
+
+
+def job_device(plan: Plan, job: Literal["train", "evaluate"]) -> Callable[[Wildcards], str]:
+    """The --device of a kind of job: without the resource "gpu", it leaves GPUs alone."""
+    gpus = job_resource(plan, job, "gpu")
+    return lambda wildcards: "auto" if gpus(wildcards) else "cpu"
+
+
+class Analysis(NamedTuple):
+    """The statistics, figures and tables of one benchmark."""
+
+    scope: str
+    """Folder above the benchmark's: none for published scores alone, else that of the experiment, with a slash."""
+    benchmark: str
+    label: str
+    scores: Literal["published", "own", "both"]
+    runs: Sequence[Run] = ()
+    """The own runs that take part."""
+
+    @property
+    def name(self) -> str:
+        """For the names of rules."""
+        return f"{scope_name(self.scope)}_{self.benchmark}"
+
+    @property
+    def variants(self) -> list[str]:
+        return list(dict.fromkeys(run.variant for run in self.runs))
+
+
+def scope_name(scope: str) -> str:
+    return scope.rstrip("/") or "published"
+
+
+def experiment_scope(plan: Plan) -> str:
+    """Where the experiment's figures go. Those of published scores alone are the same for all experiments."""
+    return "" if plan.experiment.scores == "published" else f"{plan.experiment.name}/"
+
+
+def statistics(plan: Plan, scope: str) -> Statistics:
+    """How a scope's intervals are made: an experiment's choice leaves the published scores' alone."""
+    return plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
+
+
+def find_analyses(plan: Plan) -> list[Analysis]:
+    """Those of the published scores alone, and those of the experiment's runs.
+
+    Raises:
+        UserError: the experiment is to be shown as far as it is finished, and nothing is.
+    """
+    experiment = plan.experiment
+    analyses = [Analysis("", name, plan.benchmarks[name].label, "published") for name in PUBLISHED_BENCHMARKS]
+    if experiment.scores == "published":
+        return analyses
+    runs = [run for run in plan.runs if not experiment.partial or Path(run_folder(run), "scores.h5").exists()]
+    if not runs:
+        raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
+    for name in dict.fromkeys(run.benchmark for run in runs):
+        own = [run for run in runs if run.benchmark == name]
+        analyses.append(Analysis(experiment_scope(plan), name, plan.benchmarks[name].label, experiment.scores, own))
+    return analyses
+
+
+def shown_runs(analyses: Iterable[Analysis]) -> list[Run]:
+    """The own runs that take part in any of the given analyses."""
+    return [run for analysis in analyses for run in analysis.runs]
+
+
+def statistics_files(analyses: Iterable[Analysis], *names: str) -> list[str]:
+    """Files below results/ of the given analyses."""
+    return [f"results/{analysis.scope}{analysis.benchmark}/{name}" for analysis in analyses for name in names]
+
+
+def figure_files(analysis: Analysis) -> dict[str, str]:
+    """Name -> file of every figure of an analysis, with {benchmark} as a wildcard."""
+    entries = catalog.figures(analysis.benchmark, len(analysis.variants), analysis.scores != "own")
+    return _product_files(analysis, entries, catalog.FIGURE_SUFFIXES, "{benchmark}/")
+
+
+def table_files(analysis: Analysis) -> dict[str, str]:
+    """Name -> file of every table of an analysis, with {benchmark} as a wildcard."""
+    return _product_files(analysis, catalog.tables(len(analysis.variants)), catalog.TABLE_SUFFIXES, "{benchmark}/")
+
+
+def overview_files(scope: str) -> dict[str, str]:
+    """Name -> file of the figure that shows all benchmarks of a scope."""
+    everything = Analysis(scope, "", "All benchmarks", "both")
+    return _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
+
+
+def all_figures(analyses: Iterable[Analysis], scope: str) -> list[str]:
+    """The files of all figures of a scope."""
+    chosen = [analysis for analysis in analyses if analysis.scope == scope]
+    files = [
+        file.format(benchmark=analysis.benchmark) for analysis in chosen for file in figure_files(analysis).values()
+    ]
+    return files + [str(file) for file in overview_files(scope).values()]
+
+
+def all_tables(analyses: Iterable[Analysis], scope: str) -> list[str]:
+    """The files of all tables of a scope."""
+    chosen = [analysis for analysis in analyses if analysis.scope == scope]
+    return [file.format(benchmark=analysis.benchmark) for analysis in chosen for file in table_files(analysis).values()]
+
+
+def _product_files(
+    analysis: Analysis, entries: Iterable[catalog.Entry], suffixes: Iterable[str], folder: str
+) -> dict[str, str]:
+    """Those already made go into the report, also while others are missing."""
+    files = {}
+    for entry, suffix in product(entries, suffixes):
+        file = f"figures/{analysis.scope}{folder}{entry.name}.{suffix}"
+        if suffix in REPORTED_SUFFIXES and Path(file.format(benchmark=analysis.benchmark)).exists():
+            labels = {"shows": entry.title, "scores": scope_name(analysis.scope)}
+            file = report(file, caption=f"../report/{entry.name}.rst", category=analysis.label, labels=labels)
+        files[f"{entry.name}_{suffix}"] = file
+    return files
+
+
+def failure_causes(snakemake_log: str) -> list[str]:
+    """One line for each failed job of a workflow that ended: the last words of the job's own log."""
+    pattern = r"^Error in rule (\w+):.*?^    log: (\S+) "
+    causes = []
+    for rule, log in dict.fromkeys(re.findall(pattern, Path(snakemake_log).read_text(), re.M | re.S)):
+        lines = Path(log).read_text().strip().splitlines() if Path(log).exists() else []
+        causes.append(f"{rule} failed: {lines[-1] if lines else 'it left no message'} (log: {log})")
+    return causes
