@@ -6,6 +6,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from m3.agent.agent import Agent
+from m3.world_model.embedding import QuantisedActionEmbedding
+
+REFERENCE_CODE_SIZE = 256
+"""Width of the reference's image codes, which it assumes also where there are no images."""
+
 _MODALITY = r"(image|vector|token_2d|token)"
 
 _RENAMES: tuple[tuple[str, str], ...] = (
@@ -105,3 +111,19 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
         elif not _MEMBER.fullmatch(name):
             translated[_rename(name)] = tensor
     return {name: tensor for name, tensor in translated.items() if name in wanted}
+
+
+def unused_in_reference(agent: Agent) -> int:
+    """Parameters that the reference's world model has beyond ours and never uses.
+
+    One more observation head per modality, the projection of image codes where there are no images, and the
+    projection of continuous actions where they enter as tokens.
+    """
+    model = agent.world_model
+    width = model.retnet.width
+    count = sum(p.numel() for p in model.observation_heads.parameters())
+    if agent.tokenizer.image is None and width != REFERENCE_CODE_SIZE:
+        count += REFERENCE_CODE_SIZE * width + width
+    if isinstance(model.action_embedding, QuantisedActionEmbedding):
+        count += model.action_embedding.tokens * width + width
+    return count

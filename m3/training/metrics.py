@@ -43,8 +43,8 @@ class MetricLog:
         return {
             "epoch": np.array([epoch for epoch, _, _ in self._evaluations], dtype=np.int64),
             "agent_steps": np.array([steps for _, steps, _ in self._evaluations], dtype=np.int64),
-            "returns": np.array([s.returns for s in scores], dtype=np.float64).reshape(-1, episodes),
-            "lengths": np.array([s.lengths for s in scores], dtype=np.int64).reshape(-1, episodes),
+            "returns": np.array([s.returns for s in scores], dtype=np.float64).reshape(len(scores), episodes),
+            "lengths": np.array([s.lengths for s in scores], dtype=np.int64).reshape(len(scores), episodes),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Trained weights as safetensors, with the settings they belong to."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from m3.data.provenance import collect
 from m3.errors import UserError
 
 FORMAT = "m3.weights"
-FORMAT_VERSION = "1"
+FORMAT_VERSION = 1
 
 
 class Weights(NamedTuple):
@@ -33,17 +34,17 @@ def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_ste
     """Write a module's state, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     origin = collect()
-    metadata = {
+    description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "config": canonical(settings),
         "config_hash": config_hash(settings),
-        "agent_steps": str(agent_steps),
-        "created_by": str(origin["created_by"]),
-        "packages": " ".join(origin["packages"]),
-        "git_revision": str(origin["git_revision"]),
+        "agent_steps": agent_steps,
         "sha256": _digest(state),
+        **collect(),
     }
+    # One key, because the order in which safetensors writes several is not reproducible.
+    metadata = {"m3": json.dumps(description, sort_keys=True)}
     with atomic_file(path) as file:
         file.write(save(state, metadata))
 
@@ -58,16 +59,16 @@ def load_weights(path: Path) -> Weights:
         raise UserError(f"{path} does not exist; train the run first")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            description = json.loads((file.metadata() or {}).get("m3", "{}"))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and train the run again") from error
-    if metadata.get("format") != FORMAT or metadata.get("format_version") != FORMAT_VERSION:
+    if description.get("format") != FORMAT or description.get("format_version") != FORMAT_VERSION:
         raise UserError(f"{path} is not a file of {FORMAT} version {FORMAT_VERSION}")
-    if metadata["sha256"] != _digest(state):
+    if description["sha256"] != _digest(state):
         raise UserError(f"{path} is damaged (its checksum differs); delete it and train the run again")
-    settings = validate(RunSettings, [Layer(str(path), parse_yaml(metadata["config"], str(path)))])
-    return Weights(state, settings, int(metadata["agent_steps"]))
+    settings = validate(RunSettings, [Layer(str(path), parse_yaml(description["config"], str(path)))])
+    return Weights(state, settings, description["agent_steps"])
 
 
 def _digest(state: dict[str, Tensor]) -> str:

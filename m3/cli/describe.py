@@ -1,0 +1,43 @@
+"""Describe the agent of a run."""
+
+import argparse
+
+HELP = "show a run's observations, actions and parameter counts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--benchmark", required=True, help="for example atari100k")
+    parser.add_argument("--task", required=True, help="for example Breakout")
+    parser.add_argument("--variant", default="m3", help="default: m3")
+
+
+def run(args: argparse.Namespace) -> int:
+    from contextlib import closing
+
+    from m3.agent.agent import Agent
+    from m3.agent.reference_weights import unused_in_reference
+    from m3.config.experiment import Run
+    from m3.config.loading import load_run
+    from m3.environments import make_environment
+
+    settings = load_run(Run(args.benchmark, args.variant, args.task, seed=0))
+    with closing(make_environment(settings.environment, settings.task, "test")) as environment:
+        observations, actions = environment.observation_spec, environment.action_spec
+        agent = Agent(settings, observations, actions)
+    print(f"{args.benchmark} {args.task} {args.variant}: {settings.environment.family} environment")
+    for name, modality in observations.modalities.items():
+        tokens = agent.tokenizer.tokens[name]
+        vocabulary = " x ".join(map(str, tokens.vocabularies))
+        print(f"  sees {name}: {modality.dtype} {modality.shape}, {tokens.count} tokens of {vocabulary}")
+    print(f"  acts: {actions}")
+    counts = {
+        "tokenizer": sum(p.numel() for p in agent.tokenizer.parameters()),
+        "world model": sum(p.numel() for p in agent.world_model.parameters()),
+        "controller": sum(p.numel() for p in agent.actor_critic.parameters()),
+    }
+    spare = {"world model": unused_in_reference(agent)}
+    print("  parameters     in the reference      trained here")
+    for name, count in counts.items():
+        print(f"    {name:<12} {count + spare.get(name, 0):>16,} {count:>17,}")
+    print(f"  the reference's world model has {spare['world model']:,} parameters that it never uses")
+    return 0
