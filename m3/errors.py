@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MAX_NAMES = 50
+"""How many valid names an error lists at most."""
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: shown as one line, without a traceback."""
@@ -18,5 +21,6 @@ def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:
     """
     names = sorted(str(name) for name in valid)
     nearest = get_close_matches(str(given), names, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(names)}"
+    more = f", ... ({len(names)} in all)" if len(names) > MAX_NAMES else ""
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(names[:MAX_NAMES])}{more}"
     return UserError(f"unknown {kind} {given!r}: {hint}")

@@ -34,8 +34,8 @@ class GymnasiumAdapter(Environment):
     Gymnasium has no way to save an environment. The state is therefore the way to get there: the seed of the episode
     and the actions since, which ``set_state`` plays again. That is exact where an episode follows from its seed and its
     actions alone, which Gymnasium asks of every environment but nobody checks, and it takes as long as the episode did.
-    So that no earlier episode matters, every episode is seeded: the first with the seed of ``reset``, later ones with
-    seeds drawn from a generator that starts from it.
+    So that no earlier episode matters, every episode gets a seed of its own, drawn from a generator that starts from the
+    seed of ``reset``.
     """
 
     def __init__(self, settings: GymnasiumEnvironment, task: str) -> None:
@@ -56,7 +56,8 @@ class GymnasiumAdapter(Environment):
     def reset(self, seed: int | None = None) -> Observation:
         if seed is not None:
             self._generator = np.random.default_rng(seed)
-        self._seed = int(self._generator.integers(2**31)) if seed is None else seed
+        # Below 2^31, as some environments pass it on to 32-bit generators.
+        self._seed = int(self._generator.integers(2**31))
         self._actions = []
         observation, _ = self._env.reset(seed=self._seed)
         return self._to_modalities(observation)

@@ -62,7 +62,7 @@ class ObservationMap:
             for key in source.path:
                 value = value[key]
             parts[source.modality].append(source.convert(value))
-        return {name: np.concatenate(parts[name], dtype=spec.dtype) for name, spec in self.spec.modalities.items()}
+        return {name: np.concatenate(parts[name]).astype(spec.dtype) for name, spec in self.spec.modalities.items()}
 
 
 class ActionMap:
