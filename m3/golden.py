@@ -103,7 +103,7 @@ def _agent_quantities(arrays: Arrays) -> Iterator[tuple[str, Tensor]]:
     settings, observations, actions = _small_agent(config, arrays)
     agent = Agent(settings, observations, actions).eval()
     state = {name.removeprefix("state/"): torch.tensor(a) for name, a in arrays.items() if name.startswith("state/")}
-    agent.load_state_dict(from_reference(state, agent.state_dict()))
+    agent.load_state_dict(from_reference(state, agent.state_dict()).weights)
     batch = _reader(arrays, "batch/")
     raw = {name: batch("image_uint8" if name == "image" else name) for name in observations.modalities}
     taken = batch("action") if batch("action").ndim == 3 else batch("action")[..., None]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,6 +63,8 @@ _RENAMES: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in _RENAMES)
 _MEMBER = re.compile(rf"world_model\.curiosity_head\.{_MODALITY}\.ensemble\.(\d+)\.([013])\.(weight|bias)")
+_ACTION_TABLES = ("world_model.action_embedding.table.weight", "world_model.action_embedding.tables.0.weight")
+"""Our names of the action table, continuous and discrete."""
 _MEMBER_PARTS = {"0": "linear1", "1": "norm", "3": "linear2"}
 
 
@@ -90,27 +93,33 @@ def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return stacked
 
 
-def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate a reference state dictionary for an agent of ours.
+class Translation(NamedTuple):
+    """Weights under our names, and the reference's names that have no counterpart here."""
 
-    Parameters that the reference carries but does not use in this configuration are left out.
+    weights: dict[str, Tensor]
+    unused: list[str]
+
+
+def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Translation:
+    """Translate a reference state dictionary for an agent of ours.
 
     Args:
         state: reference name -> tensor.
-        wanted: the agent's own ``state_dict()``, which decides between names that differ by action space.
-
-    Returns:
-        Our name -> tensor, for ``load_state_dict``.
+        wanted: the agent's own ``state_dict()``, which decides between names that differ by action space. What it
+            lacks, the reference carries but does not use in this configuration.
     """
-    translated = _stack_members(state)
-    table = "world_model.action_embedding.table.weight"
-    discrete = "world_model.action_embedding.tables.0.weight"
+    weights = {name: tensor for name, tensor in _stack_members(state).items() if name in wanted}
+    unused = []
     for name, tensor in state.items():
-        if name == "world_model.action_encoder.embedding.weight":
-            translated[table if table in wanted else discrete] = tensor
-        elif not _MEMBER.fullmatch(name):
-            translated[_rename(name)] = tensor
-    return {name: tensor for name, tensor in translated.items() if name in wanted}
+        if _MEMBER.fullmatch(name):
+            continue
+        candidates = _ACTION_TABLES if name == "world_model.action_encoder.embedding.weight" else (_rename(name),)
+        ours = next((candidate for candidate in candidates if candidate in wanted), None)
+        if ours is None:
+            unused.append(name)
+        else:
+            weights[ours] = tensor
+    return Translation(weights, unused)
 
 
 def unused_in_reference(agent: Agent) -> int:

@@ -1,0 +1,29 @@
+"""Import the authors' published weights."""
+
+import argparse
+from pathlib import Path
+
+HELP = "turn a published checkpoint of the authors into the weights of a run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="PUBLISHED.pt", help="the authors' checkpoint")
+    parser.add_argument("--benchmark", required=True, help="for example atari100k")
+    parser.add_argument("--task", required=True, help="for example Breakout")
+    parser.add_argument("--seed", type=int, default=0, help="of the run's folder and evaluation (default: 0)")
+    parser.add_argument("--variant", default="published", help="default: published")
+    parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.config.experiment import Run
+    from m3.config.loading import load_run
+    from m3.training.published import import_weights
+    from m3.training.run import WEIGHTS
+
+    settings = load_run(Run(args.benchmark, args.variant, args.task, args.seed))
+    imported = import_weights(args.file, settings, args.run / WEIGHTS)
+    print(f"{imported.taken} tensors are now in {args.run / WEIGHTS}")
+    if imported.unused:
+        print(f"not used here: {', '.join(imported.unused)}")
+    return 0
