@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
+from m3.world_model.curiosity import MEMBERS
 from m3.world_model.embedding import QuantisedActionEmbedding
 
 REFERENCE_CODE_SIZE = 256
@@ -77,12 +78,11 @@ def _rename(name: str) -> str:
 
 
 def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The ensemble's separate members, stacked as our batched heads hold them."""
+    """The separate members of the ensemble, stacked as our batched heads hold them; members beyond ours are left out."""
     members: dict[tuple[str, str, str], dict[int, Tensor]] = {}
     for name, tensor in state.items():
-        if match := _MEMBER.fullmatch(name):
-            modality, member, part, kind = match.groups()
-            members.setdefault((modality, part, kind), {})[int(member)] = tensor
+        if (match := _MEMBER.fullmatch(name)) and int(match[2]) < MEMBERS:
+            members.setdefault((match[1], match[3], match[4]), {})[int(match[2])] = tensor
     stacked = {}
     for (modality, part, kind), tensors in members.items():
         ordered = [tensors[i] for i in sorted(tensors)]
@@ -111,7 +111,7 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
     weights = {name: tensor for name, tensor in _stack_members(state).items() if name in wanted}
     unused = []
     for name, tensor in state.items():
-        if _MEMBER.fullmatch(name):
+        if (match := _MEMBER.fullmatch(name)) and int(match[2]) < MEMBERS:
             continue
         candidates = _ACTION_TABLES if name == "world_model.action_encoder.embedding.weight" else (_rename(name),)
         ours = next((candidate for candidate in candidates if candidate in wanted), None)

@@ -33,7 +33,6 @@ class Weights(NamedTuple):
 def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_steps: int) -> None:
     """Write a module's state, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    origin = collect()
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
