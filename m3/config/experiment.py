@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, WithJsonSchema, field_validator
 
 from m3.config.schema import NonNegativeInt, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 """A name that becomes a folder."""
-PartialSettings = dict[str, Any]
+PartialSettings = Annotated[dict[str, Any], WithJsonSchema({"$comment": "PartialSettings"})]
 """Some of the keys of ``RunSettings``, nested as there. They are checked once all layers are merged."""
 RESERVED_NAMES = ("published", "runs")
 """Folders of results/ that belong to no experiment."""

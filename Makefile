@@ -1,0 +1,60 @@
+# make quickstart | test | lint | lock | schemas
+#
+# Everything is installed into .venv, once for each content of requirements.lock.
+#   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
+#   make quickstart PIP_ARGS="..."                extra arguments for pip, such as an index of CPU-only builds of torch
+
+SHELL := bash
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell $(python) $(NEW_ENOUGH) 2>/dev/null && echo $(python))))
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: help setup quickstart test lint lock schemas
+
+help:
+	@echo "make quickstart   train two tiny runs of an Atari game on the CPU, up to figures and tables (minutes)"
+	@echo "make test         run the tests"
+	@echo "make lint         check style, types and the workflow"
+	@echo "make setup        only install what the others need, into $(VENV)"
+	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
+	@echo "make schemas      write config/schemas from the code"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or newer; say where with PYTHON=..." >&2; exit 1; }
+	@echo "installing into $(VENV), which takes a few minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: $(INSTALLED)
+	$(BIN)/snakemake --cores all --quiet host --configfile config/quickstart.yaml
+	@echo
+	@echo "Where to look:"
+	@echo "  figures/quickstart/          figures (PDF, PNG) and tables (Markdown, LaTeX, CSV, HTML)"
+	@echo "  results/quickstart/          scores and statistics behind them"
+	@echo "  results/runs/atari100k/tiny/ the runs: settings, weights, metrics, scores, logs"
+	@echo "  $(BIN)/python -m m3 validate FILE tells what is in an .h5 file"
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check --compact-diff workflow
+	$(BIN)/snakemake --lint
+
+lock:
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --quiet $(PIP_ARGS) --editable '.[all]'
+	build/lock/bin/python envs/lock.py
+
+schemas: $(INSTALLED)
+	$(BIN)/python -m m3.config.json_schema
