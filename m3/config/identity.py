@@ -6,6 +6,7 @@ from pathlib import Path
 from m3.config.layers import Layer, validate
 from m3.config.schema import RunSettings
 from m3.config.yaml_files import dump_yaml, read_yaml
+from m3.errors import UserError
 
 
 def canonical(settings: RunSettings) -> str:
@@ -24,5 +25,13 @@ def resolved_name(settings: RunSettings) -> str:
 
 
 def read_resolved(path: Path) -> RunSettings:
-    """The settings in a file of canonical text. Raises UserError for a damaged or foreign file."""
-    return validate(RunSettings, [Layer(str(path), read_yaml(path))])
+    """The settings in a file of canonical text.
+
+    Raises:
+        UserError: the file is damaged or foreign, or was changed under the name that holds the hash.
+    """
+    settings = validate(RunSettings, [Layer(str(path), read_yaml(path))])
+    expected = resolved_name(settings)
+    if path.name != expected:
+        raise UserError(f"{path}: was renamed or changed by hand, its content belongs to {expected}; resolve it again")
+    return settings
