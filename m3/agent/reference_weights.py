@@ -78,7 +78,7 @@ def _rename(name: str) -> str:
 
 
 def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The separate members of the ensemble, stacked as our batched heads hold them; members beyond ours are left out."""
+    """The separate members of the ensemble, stacked as our batched heads hold them; those beyond ours are left out."""
     members: dict[tuple[str, str, str], dict[int, Tensor]] = {}
     for name, tensor in state.items():
         if (match := _MEMBER.fullmatch(name)) and int(match[2]) < MEMBERS:
