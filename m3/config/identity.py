@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from m3.config.layers import Layer, validate
-from m3.config.schema import RunSettings
+from m3.config.schema import TRAINING_VERSION, RunSettings
 from m3.config.yaml_files import dump_yaml, read_yaml
 from m3.errors import UserError
 
@@ -28,10 +28,14 @@ def read_resolved(path: Path) -> RunSettings:
     """The settings in a file of canonical text.
 
     Raises:
-        UserError: the file is damaged or foreign, or was changed under the name that holds the hash.
+        UserError: the file is damaged or foreign, was changed under the name that holds the hash, or is for a code
+            that trains otherwise.
     """
     settings = validate(RunSettings, [Layer(str(path), read_yaml(path))])
     expected = resolved_name(settings)
     if path.name != expected:
         raise UserError(f"{path}: was renamed or changed by hand, its content belongs to {expected}; resolve it again")
+    if settings.training_version != TRAINING_VERSION:
+        given = settings.training_version
+        raise UserError(f"{path}: is for training version {given}, this is {TRAINING_VERSION}; resolve it again")
     return settings

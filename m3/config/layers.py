@@ -68,12 +68,14 @@ def _explain(
 ) -> UserError:
     """What is wrong, in one line; pydantic's own report has several."""
     location = _without_tags(content, error["loc"])
-    name = _origin(layers, location).name(location)
+    if error["type"] == "missing":
+        return UserError(f"{_origin(layers[::-1], location).name(location)}: missing")
+    origin = _origin(layers, location)
+    name = origin.name(location)
     match error["type"]:
         case "extra_forbidden":
-            return UserError(f"{name}: {unknown_name('key', str(location[-1]), _siblings(model, error['loc']))}")
-        case "missing":
-            return UserError(f"{name}: missing")
+            unknown = unknown_name("key", str(location[-1]), _siblings(model, error["loc"]))
+            return UserError(f"{origin.name(location[:-1])}: {unknown}")
         case "union_tag_not_found":
             return UserError(f"{name}: {error['ctx']['discriminator']} is missing")
         case "union_tag_invalid":
@@ -101,7 +103,7 @@ def _without_tags(content: Any, location: Location) -> Location:
 
 
 def _origin(layers: Sequence[Layer], location: Location) -> Layer:
-    """The highest layer that says something at the location, or failing that, at the nearest part above it."""
+    """The last layer that says something at the location, or failing that, at the nearest part above it."""
 
     def depth(layer: Layer) -> int:
         content: Any = layer.content

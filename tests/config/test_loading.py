@@ -1,0 +1,169 @@
+"""Settings from files: layers, identity, and the experiments that the project ships."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from m3.config.experiment import Run
+from m3.config.identity import canonical, config_hash, read_resolved, resolved_name
+from m3.config.json_schema import FILES, schema_text
+from m3.config.layers import Layer, merge, validate
+from m3.config.loading import load_benchmark, load_run
+from m3.config.plan import load_experiment
+from m3.config.schema import Optimizer
+from m3.config.yaml_files import dump_yaml, read_yaml
+from m3.errors import UserError
+
+ALIEN = Run("atari100k", "m3", "Alien", 0)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def experiment(config: Path, text: str) -> Path:
+    path = config / "own.yaml"
+    path.write_text(f"name: own\n{text}")
+    return path
+
+
+def test_layers_win_in_order_of_benchmark_variant_experiment(config: Path) -> None:
+    (config / "variants" / "mine.yaml").write_text(
+        "label: Mine\n"
+        "settings: {controller: {discount: 0.9, lambda_: 0.8}, epochs: 7}\n"
+        "benchmarks: {atari100k: {controller: {lambda_: 0.7}}}\n"
+    )
+    path = experiment(
+        config,
+        "runs: [{benchmark: atari100k, variants: [mine], tasks: [Alien, Pong], seeds: 1}]\n"
+        "overrides:\n"
+        "  - {where: {benchmark: atari100k}, set: {epochs: 8}}\n"
+        "  - {where: {task: Pong}, set: {epochs: 9}}\n",
+    )
+    runs = load_experiment(path, config).runs
+    alien = runs[Run("atari100k", "mine", "Alien", 0)]
+    assert alien.controller.entropy_weight == 0.001  # default
+    assert alien.controller.lstm_width == 512  # benchmark
+    assert alien.controller.discount == 0.9  # variant
+    assert alien.controller.lambda_ == 0.7  # variant, for this benchmark
+    assert alien.epochs == 8  # experiment
+    assert runs[Run("atari100k", "mine", "Pong", 0)].epochs == 9  # its later override
+
+
+def test_merging_replaces_lists_and_keeps_its_arguments() -> None:
+    below = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+    assert merge([below, {"a": {"y": [3]}}, {"b": None}]) == {"a": {"x": 1, "y": [3]}, "b": None}
+    assert below == {"a": {"x": 1, "y": [1, 2]}, "b": 1}
+
+
+def test_seeds_are_a_number_or_a_list_and_default_to_the_benchmarks(config: Path) -> None:
+    path = experiment(
+        config,
+        "runs:\n"
+        "  - {benchmark: atari100k, tasks: [Pong], seeds: [3, 7]}\n"
+        "  - {benchmark: craftax1m, seeds: 1}\n"
+        "  - {benchmark: dmc500k, tasks: [walker-run]}\n",
+    )
+    runs = load_experiment(path, config).runs
+    assert [run.seed for run in runs if run.benchmark == "atari100k"] == [3, 7]
+    assert [run.seed for run in runs if run.benchmark == "craftax1m"] == [0]
+    assert [run.seed for run in runs if run.benchmark == "dmc500k"] == [0, 1, 2, 3, 4]
+
+
+def test_experiments_change_resources_and_episodes_without_touching_runs(config: Path) -> None:
+    path = experiment(config, "runs: [{benchmark: atari100k, tasks: [Alien], seeds: 1}]\n")
+    before = load_experiment(path, config)
+    edit(path, "runs", "final_episodes: 3\nresources: {atari100k: {train: {gpu: 2}}}\nruns")
+    after = load_experiment(path, config)
+    assert after.resources["atari100k"].train.gpu == 2
+    assert after.resources["atari100k"].train.runtime == before.resources["atari100k"].train.runtime
+    assert (before.final_episodes("atari100k"), after.final_episodes("atari100k")) == (100, 3)
+    assert after.runs == before.runs
+
+
+def test_numbers_in_scientific_notation_are_floats(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.yaml"
+    path.write_text("a: 1e-4\nb: 2E3\nc: -.5e+1\nd: 1e-4x\n")
+    assert read_yaml(path) == {"a": 1e-4, "b": 2000.0, "c": -5.0, "d": "1e-4x"}
+
+
+def test_the_canonical_text_reads_back_as_the_same_settings(tmp_path: Path) -> None:
+    settings = load_run(ALIEN)
+    path = tmp_path / resolved_name(settings)
+    path.write_text(canonical(settings))
+    assert read_resolved(path) == settings
+    assert canonical(read_resolved(path)) == path.read_text()
+
+
+def test_a_hash_depends_on_values_only(config: Path) -> None:
+    original = config_hash(load_run(ALIEN, config))
+    benchmark = config / "benchmarks" / "atari100k.yaml"
+    edit(benchmark, "epsilon: 0.01", "epsilon: 1e-2")
+    edit(benchmark, "epochs: 600", "epochs: 600 # as in the paper")
+    edit(benchmark, "decay_scale_min: 4", "decay_scale_min: 4.0")
+    edit(benchmark, "label: Atari 100K", "label: ALE")
+    content = read_yaml(benchmark)
+    benchmark.write_text(dump_yaml(dict(reversed(content.items()))))
+    assert config_hash(load_run(ALIEN, config)) == original
+    edit(benchmark, "epsilon: 0.01", "epsilon: 0.02")
+    assert config_hash(load_run(ALIEN, config)) != original
+
+
+def test_every_run_has_an_identity_of_its_own() -> None:
+    runs = load_experiment(Path("config/quickstart.yaml")).runs
+    assert len({config_hash(settings) for settings in runs.values()}) == len(runs)
+
+
+@pytest.mark.parametrize("change", [("seed: 0", "seed: 1"), ("epochs: 600", "epochs: 601")])
+def test_settings_changed_by_hand_are_refused(tmp_path: Path, change: tuple[str, str]) -> None:
+    settings = load_run(ALIEN)
+    path = tmp_path / resolved_name(settings)
+    path.write_text(canonical(settings).replace(*change))
+    with pytest.raises(UserError, match="changed by hand"):
+        read_resolved(path)
+
+
+def test_settings_of_another_training_version_are_refused(tmp_path: Path) -> None:
+    settings = load_run(ALIEN).model_copy(update={"training_version": 999})
+    path = tmp_path / resolved_name(settings)
+    path.write_text(canonical(settings))
+    with pytest.raises(UserError, match="is for training version 999"):
+        read_resolved(path)
+
+
+def test_the_paper_has_225_runs_of_the_published_length() -> None:
+    runs = load_experiment(Path("config/paper.yaml")).runs
+    assert Counter(run.benchmark for run in runs) == {"atari100k": 130, "dmc500k": 90, "craftax1m": 5}
+    for run, settings in runs.items():
+        collecting = settings.collection.last_epoch or settings.epochs
+        assert collecting * settings.collection.steps_per_epoch == load_benchmark(run.benchmark).environment_steps
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_editor_schemas_are_in_step_with_the_code(name: str) -> None:
+    """After a change of m3/config: make schemas."""
+    assert Path(f"config/schemas/{name}.json").read_text() == schema_text(name)
+    assert json.loads(schema_text(name))["additionalProperties"] is False
+
+
+def test_importing_the_configuration_is_light() -> None:
+    code = (
+        "import sys, m3.config.plan, m3.config.identity;"
+        "print([m for m in ('torch', 'numpy', 'h5py', 'snakemake', 'gymnasium') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_validation_keeps_the_highest_value() -> None:
+    layers = [
+        Layer("a.yaml", {"learning_rate": 1, "weight_decay": 0, "max_gradient_norm": 1}),
+        Layer("b.yaml", {"learning_rate": 2}),
+    ]
+    assert validate(Optimizer, layers, {"learning_rate": 3}).learning_rate == 3
