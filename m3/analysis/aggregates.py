@@ -1,0 +1,119 @@
+"""The statistics of one benchmark: what they are, and their files. ``aggregation`` computes them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from m3.analysis.frames import from_tree, to_tree
+from m3.data import hdf5
+from m3.data.provenance import Provenance
+
+FORMAT = "m3.aggregates"
+
+FRAMES = {
+    "methods": ["method", "variant", "step_unit", "steps", "n_seeds", "n_seeds_max", "n_tasks", "complete"],
+    "metrics": ["method", "metric", "estimate", "low", "high"],
+    "cells": ["method", "task", "n_seeds", "mean", "sd", "lowest", "highest", "normalized"],
+    "profiles": ["method", "threshold", "estimate", "low", "high"],
+    "improvement": ["reference", "method", "estimate", "low", "high", "n_tasks"],
+    "ablations": ["base", "method", "n_tasks", "base_estimate", "base_low", "base_high", "estimate", "low", "high"],
+    "curves": ["method", "steps", "estimate", "low", "high", "n_seeds", "n_tasks"],
+    "task_curves": ["method", "task", "steps", "mean", "lowest", "highest", "n_seeds"],
+}
+_CSV_COLUMNS = ["benchmark", "method", "metric", "estimate", "low", "high", "n_seeds", "n_tasks"]
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """The statistics of one benchmark over the compared tasks.
+
+    Methods are in order of their IQM, best first; those that lack some of the tasks come last. Bounds (low, high) are
+    of 95% bootstrap intervals, NaN where there is none because every task has one seed.
+    """
+
+    benchmark: str
+    repetitions: int
+    """Bootstrap repetitions of intervals."""
+    band_repetitions: int
+    """Bootstrap repetitions of the bands of profiles and learning curves."""
+    tasks: list[str]
+    """The compared tasks."""
+    total_tasks: int
+    """Number of tasks of the benchmark."""
+    own: list[str]
+    """Methods with own runs, in the order in which they were given."""
+    methods: pd.DataFrame
+    """One row per method: variant (empty for published ones), the steps after which its scores were taken and their
+    unit, the fewest and the most seeds of its tasks, its number of tasks, and whether these are all compared tasks."""
+    metrics: pd.DataFrame
+    """mean, median, iqm, optimality_gap of normalised scores; superhuman (number of tasks at human level) where the
+    references are human; raw_mean (mean return) where all tasks have one scale. Over the tasks that the method has."""
+    cells: pd.DataFrame
+    """One row per method and task: raw scores over seeds; sd is the standard deviation (NaN for one seed);
+    ``normalized`` is the normalised mean."""
+    profiles: pd.DataFrame
+    """The share of runs above each threshold of the normalised score, of methods with all compared tasks."""
+    improvement: pd.DataFrame
+    """Probability that the reference scores higher than the method, over the tasks that both have."""
+    ablations: pd.DataFrame
+    """IQM of the first own method (the base) and of each other own one, over the tasks that both have."""
+    curves: pd.DataFrame
+    """IQM of the normalised score against steps, of methods with curves of all compared tasks."""
+    task_curves: pd.DataFrame
+    """Mean, lowest and highest raw score over seeds against steps."""
+
+    def metric(self, name: str) -> pd.DataFrame:
+        """One metric of all methods, indexed by method, in order."""
+        return self.metrics[self.metrics.metric == name].set_index("method")
+
+    @property
+    def complete(self) -> list[str]:
+        """Methods that have all compared tasks, in order."""
+        return self.methods.method[self.methods.complete].tolist()
+
+
+def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
+    """Write as HDF5 of format m3.aggregates: a group per frame, a dataset per column."""
+    content: hdf5.Tree = {
+        "benchmark": aggregates.benchmark,
+        "repetitions": aggregates.repetitions,
+        "band_repetitions": aggregates.band_repetitions,
+        "tasks": aggregates.tasks,
+        "total_tasks": aggregates.total_tasks,
+        "own": aggregates.own,
+        **{name: to_tree(getattr(aggregates, name)) for name in FRAMES},
+    }
+    hdf5.write(path, FORMAT, content, provenance)
+
+
+def read(path: Path) -> Aggregates:
+    """Read what ``write`` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or of another format.
+    """
+    content, _ = hdf5.read(path, FORMAT)
+    return Aggregates(
+        benchmark=content["benchmark"],
+        repetitions=content["repetitions"],
+        band_repetitions=content["band_repetitions"],
+        tasks=content["tasks"],
+        total_tasks=content["total_tasks"],
+        own=content["own"],
+        **{name: from_tree(content[name], columns) for name, columns in FRAMES.items()},
+    )
+
+
+def to_csv(aggregates: Aggregates) -> str:
+    """The metrics as CSV with six decimals: benchmark, method, metric, estimate, low, high, n_seeds, n_tasks.
+
+    n_seeds is the fewest seeds of the method's tasks. The metric ``improvement_of_{reference}`` is the probability
+    that the reference scores higher than the row's method.
+    """
+    methods = aggregates.methods.set_index("method")
+    metrics = aggregates.metrics.assign(n_tasks=aggregates.metrics.method.map(methods.n_tasks))
+    improvement = aggregates.improvement.assign(metric="improvement_of_" + aggregates.improvement.reference)
+    rows = pd.concat([metrics, improvement], ignore_index=True)
+    rows = rows.assign(benchmark=aggregates.benchmark, n_seeds=rows.method.map(methods.n_seeds))
+    return rows[_CSV_COLUMNS].to_csv(index=False, float_format="%.6f", lineterminator="\n")

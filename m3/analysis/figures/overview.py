@@ -1,0 +1,39 @@
+"""The benchmarks at a glance: one panel per benchmark."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from m3.analysis import words
+from m3.analysis.aggregates import Aggregates
+from m3.analysis.benchmarks import benchmark_info
+from m3.analysis.figures.intervals import ROW, draw_intervals, label_methods
+from m3.analysis.figures.page import page
+from m3.analysis.style import WIDE
+
+_NAMES = 1.2
+
+
+def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
+    """Interquartile mean of every method on every benchmark, with intervals."""
+    rows = max(len(aggregates.complete) for aggregates in benchmarks)
+    repetitions = ", ".join(dict.fromkeys(f"{aggregates.repetitions:,}" for aggregates in benchmarks))
+    sheet = page(
+        WIDE,
+        rows * ROW + 0.78,
+        "World models at a glance",
+        "Interquartile mean (IQM) of normalised scores: tick and number. Bar: 95% stratified bootstrap interval "
+        f"({repetitions} resamples); methods with one seed have none. Further right is better.",
+        [f"{benchmark_info(a.benchmark).label}: {text}" for a in benchmarks for text in words.warnings(a)],
+        [f"{benchmark_info(a.benchmark).label}: {words.extent(a)}. {' '.join(words.not_shown(a))}" for a in benchmarks],
+    )
+    width = WIDE / len(benchmarks)
+    for column, aggregates in enumerate(benchmarks):
+        benchmark, methods = benchmark_info(aggregates.benchmark), aggregates.complete
+        height = len(methods) * ROW
+        axes = sheet.axes(column * width + _NAMES, 0.5 + rows * ROW - height, width - _NAMES - 0.1, height)
+        draw_intervals(axes, aggregates.metric("iqm").loc[methods], aggregates)
+        label_methods(axes, methods, aggregates)
+        axes.set_title(f"{benchmark.label}\n{words.tasks(aggregates)}")
+        axes.set_xlabel(f"IQM of\n{benchmark.normalized_score}")
+    return sheet.figure

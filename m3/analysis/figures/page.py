@@ -1,0 +1,138 @@
+"""A page: a figure with a heading that says what it shows, laid out in inches."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from m3.analysis.style import ALERT, INK, QUIET
+
+_EDGE = 0.06
+_LINE = 0.135
+_TITLE = 0.19
+_KEY = 0.19
+_CHARACTER = 0.0455
+"""Width of an average character of the notes, in inches."""
+
+
+PANEL_TITLE = 0.2
+"""Height of the title above axes, in inches."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Panels of equal size in rows, all sizes in inches."""
+
+    columns: int
+    rows: int
+    left: float
+    """Space left of the panels, for the labels of the first column."""
+    bottom: float
+    """Space below the panels."""
+    panel_height: float
+    column_gap: float
+    row_gap: float
+
+    @classmethod
+    def balanced(cls, panels: int, most_columns: int, **sizes: float) -> "Grid":
+        """A grid with as few rows as possible, and no more columns than these rows need."""
+        rows = -(-panels // most_columns)
+        return cls(columns=-(-panels // rows), rows=rows, **sizes)
+
+    @property
+    def height(self) -> float:
+        """Of the whole grid, with titles and the space below."""
+        return self.bottom + self.rows * self.panel_height + (self.rows - 1) * self.row_gap + PANEL_TITLE
+
+    def axes(self, sheet: "Page", index: int) -> Axes:
+        """The axes of a panel; panels are counted along the rows, from the top left."""
+        row, column = divmod(index, self.columns)
+        width = (sheet.width - self.left) / self.columns
+        bottom = self.bottom + (self.rows - 1 - row) * (self.panel_height + self.row_gap)
+        return sheet.axes(self.left + column * width, bottom, width - self.column_gap, self.panel_height)
+
+    def is_first_column(self, index: int) -> bool:
+        """Whether a panel is at the left end of its row."""
+        return index % self.columns == 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """A figure of which the area below the heading and above the footnotes is still free."""
+
+    figure: Figure
+    width: float
+    height: float
+    """Of the whole figure, in inches."""
+    bottom: float
+    """Height of the footnotes."""
+
+    def axes(self, left: float, bottom: float, width: float, height: float, sharey: Axes | None = None) -> Axes:
+        """Axes at a place of the free area, in inches from its lower left corner."""
+        box = (
+            left / self.width,
+            (self.bottom + bottom) / self.height,
+            width / self.width,
+            height / self.height,
+        )
+        return self.figure.add_axes(box, sharey=sharey)
+
+
+def page(
+    width: float,
+    height: float,
+    title: str,
+    notes: str,
+    warnings: Sequence[str],
+    footnotes: Sequence[str] = (),
+    key: Sequence[Artist] = (),
+) -> Page:
+    """A page with a free area of ``width`` x ``height`` inches.
+
+    Args:
+        width, height: size of the free area; the heading adds to the height.
+        title: one line.
+        notes: what is compared, how often it was run, how uncertain it is. Wrapped.
+        warnings: what must not be overlooked; wrapped, in the colour of alerts.
+        footnotes: below the free area; wrapped.
+        key: handles of a legend in one line below the notes.
+    """
+    columns = int((width - 2 * _EDGE) / _CHARACTER)
+    heading = [(line, ALERT) for line in textwrap.wrap(" ".join(f"{text}." for text in warnings), columns)]
+    heading += [(line, QUIET) for line in textwrap.wrap(notes, columns)]
+    below = [line for text in footnotes for line in textwrap.wrap(text, columns)]
+    text_height = _EDGE + _TITLE + len(heading) * _LINE
+    top = text_height + (_KEY if key else 0) + 0.04
+    bottom = _EDGE + len(below) * _LINE if below else 0.0
+    full = top + height + bottom
+    figure = Figure(figsize=(width, full))
+    figure.text(_EDGE / width, 1 - _EDGE / full, title, size=8.5, weight="medium", color=INK, va="top")
+    for index, (line, color) in enumerate(heading):
+        y = full - _EDGE - _TITLE - index * _LINE
+        weight = "medium" if color == ALERT else "normal"
+        figure.text(_EDGE / width, y / full, line, size=6.5, color=color, weight=weight, va="top")
+    for index, line in enumerate(below):
+        y = bottom - index * _LINE
+        figure.text(_EDGE / width, y / full, line, size=6.5, color=QUIET, va="top")
+    if key:
+        figure.legend(
+            handles=list(key),
+            loc="upper left",
+            bbox_to_anchor=(_EDGE / width, 1 - text_height / full),
+            ncols=len(key),
+            handlelength=1.8,
+            handletextpad=0.5,
+            columnspacing=1.4,
+            borderaxespad=0,
+            borderpad=0.1,
+        )
+    return Page(figure, width, full, bottom)
+
+
+def axis_label(sheet: Page, text: str, left: float, right: float) -> None:
+    """One label below several axes, between two places in inches."""
+    x, y = (left + right) / 2 / sheet.width, (sheet.bottom + 0.07) / sheet.height
+    sheet.figure.text(x, y, text, size=7, color=INK, ha="center", va="bottom")

@@ -1,0 +1,145 @@
+"""One table of scores per benchmark, of published and of own runs. Nothing is filled in, dropped or averaged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from m3.analysis.frames import from_tree, to_tree
+from m3.data import hdf5
+from m3.data.provenance import Provenance
+from m3.errors import UserError, unknown_name
+
+FORMAT = "m3.score-table"
+
+AGENT_STEPS = "agent steps"
+AUTHORS_STEPS = "steps as the method's authors count them"
+
+METHOD_COLUMNS = ["method", "variant", "step_unit"]
+TASK_COLUMNS = ["task", "low", "high", "low_means", "high_means"]
+SCORE_COLUMNS = ["method", "task", "seed", "score", "steps", "source"]
+CURVE_COLUMNS = ["method", "task", "seed", "steps", "score"]
+RUN_COLUMNS = [
+    *["method", "variant", "task", "seed", "score", "score_sd", "episodes", "agent_steps", "wall_seconds", "device"],
+    *["host", "created_by", "git_revision", "git_dirty", "config_hash"],
+]
+
+
+def empty(columns: list[str]) -> pd.DataFrame:
+    """A frame with these columns and no rows."""
+    return pd.DataFrame({column: [] for column in columns})
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of any number of methods, as a reader finds them or as ``combine`` joins them."""
+
+    methods: pd.DataFrame
+    """METHOD_COLUMNS, one row per method in order; ``variant`` is empty for published methods. Steps, in ``scores`` and
+    ``curves``, are counted in the method's ``step_unit``."""
+    scores: pd.DataFrame
+    """SCORE_COLUMNS, one row per run: its final score."""
+    curves: pd.DataFrame
+    """CURVE_COLUMNS, one row per logged point."""
+    runs: pd.DataFrame = field(default_factory=lambda: empty(RUN_COLUMNS))
+    """RUN_COLUMNS, one row per own run: where its score comes from."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the results must know about how they were read."""
+
+
+@dataclass(frozen=True)
+class ScoreTable(Scores):
+    """All scores of one benchmark, with the references that normalise them."""
+
+    benchmark: str = ""
+    tasks: pd.DataFrame = field(default_factory=lambda: empty(TASK_COLUMNS))
+    """TASK_COLUMNS, one row per task of the benchmark; a score of ``low`` counts as 0, one of ``high`` as 1."""
+
+    @property
+    def own(self) -> list[str]:
+        """Methods with own runs, in order."""
+        return self.methods.loc[self.methods.variant != "", "method"].tolist()
+
+    def compared_tasks(self) -> list[str]:
+        """The tasks on which methods are compared: those of the own method that has most, or all without own runs."""
+        all_tasks = self.tasks.task.tolist()
+        own = self.scores[self.scores.method.isin(self.own)]
+        if own.empty:
+            return all_tasks
+        counts = own.groupby("method").task.nunique()
+        most = max(self.own, key=lambda method: counts[method])  # the first of those that have equally many
+        present = set(own.task[own.method == most])
+        return [task for task in all_tasks if task in present]
+
+    def normalize(self, tasks: pd.Series, scores: pd.Series) -> np.ndarray:
+        """Scores on the scale of the references, (score - low) / (high - low)."""
+        references = self.tasks.set_index("task").loc[tasks]
+        low, high = references.low.to_numpy(), references.high.to_numpy()
+        return (scores.to_numpy() - low) / (high - low)
+
+
+def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores]) -> ScoreTable:
+    """The table of a benchmark from the scores of several readers.
+
+    Raises:
+        UserError: no scores at all, a task without references, two methods of one name, two scores of one run.
+    """
+    methods = pd.concat([part.methods for part in parts], ignore_index=True)
+    scores = pd.concat([part.scores for part in parts], ignore_index=True)
+    curves = pd.concat([part.curves for part in parts], ignore_index=True)
+    if scores.empty:
+        raise UserError(f"no scores of {benchmark}: give published scores, finished runs, or both")
+    for task in pd.concat([scores.task, curves.task]).unique():
+        if task not in set(tasks.task):
+            raise unknown_name(f"task of {benchmark}", task, tasks.task)
+    repeated = methods.method[methods.method.duplicated()]
+    if not repeated.empty:
+        raise UserError(f"two methods are called {repeated.iloc[0]!r}: give one of them another label")
+    twice = scores[scores.duplicated(["method", "task", "seed"])]
+    if not twice.empty:
+        row = twice.iloc[0]
+        raise UserError(f"two scores of {row.method} on {row.task} with seed {row.seed}: every run counts once")
+    runs = [part.runs for part in parts if not part.runs.empty]
+    return ScoreTable(
+        methods=methods,
+        scores=scores,
+        curves=curves,
+        runs=pd.concat(runs, ignore_index=True) if runs else empty(RUN_COLUMNS),
+        notes=tuple(note for part in parts for note in part.notes),
+        benchmark=benchmark,
+        tasks=tasks,
+    )
+
+
+def write(path: Path, table: ScoreTable, provenance: Provenance) -> None:
+    """Write a table as HDF5 of format m3.score-table: a group per frame, a dataset per column."""
+    content: hdf5.Tree = {
+        "benchmark": table.benchmark,
+        "methods": to_tree(table.methods),
+        "tasks": to_tree(table.tasks),
+        "scores": to_tree(table.scores),
+        "curves": to_tree(table.curves),
+        "runs": to_tree(table.runs),
+        "notes": list(table.notes),
+    }
+    hdf5.write(path, FORMAT, content, provenance)
+
+
+def read(path: Path) -> ScoreTable:
+    """Read what ``write`` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or of another format.
+    """
+    content, _ = hdf5.read(path, FORMAT)
+    return ScoreTable(
+        methods=from_tree(content["methods"], METHOD_COLUMNS),
+        scores=from_tree(content["scores"], SCORE_COLUMNS),
+        curves=from_tree(content["curves"], CURVE_COLUMNS),
+        runs=from_tree(content["runs"], RUN_COLUMNS),
+        notes=tuple(content["notes"]),
+        benchmark=content["benchmark"],
+        tasks=from_tree(content["tasks"], TASK_COLUMNS),
+    )

@@ -1,0 +1,41 @@
+"""Run folders as training and evaluation leave them, with made-up numbers."""
+
+from pathlib import Path
+
+import numpy as np
+
+from m3.data import hdf5
+from m3.data.provenance import Provenance
+
+
+def write_run(
+    results: Path,
+    benchmark: str = "atari100k",
+    variant: str = "tiny",
+    task: str = "Breakout",
+    seed: int = 0,
+    returns: tuple[float, ...] = (1.0, 2.0, 3.0),
+    steps: tuple[int, ...] = (100, 200, 300),
+    evaluations: tuple[float, ...] = (0.5, 1.0, 2.0),
+    wall_seconds: float = 90.0,
+) -> Path:
+    """Write scores.h5 and metrics.h5 of one run, whose evaluations during training have two episodes; its folder."""
+    folder = results / benchmark / variant / task / f"seed-{seed}"
+    provenance = Provenance(config=f"seed: {seed}\n", config_hash="0123456789abcdef", seeds=[seed], device="Test CPU")
+    identity = {"benchmark": benchmark, "variant": variant, "task": task, "seed": seed, "frames_per_step": 4}
+    lengths = np.full(len(returns), 50, dtype=np.int64)
+    scores = {"returns": np.array(returns), "lengths": lengths, "agent_steps": steps[-1], "temperature": 0.5}
+    hdf5.write(folder / "scores.h5", "m3.scores", {**identity, **scores}, provenance)
+    epochs = np.arange(1, len(steps) + 1)
+    metrics = {
+        "epochs": {"epoch": epochs, "agent_steps": np.array(steps), "seconds": epochs * wall_seconds / len(steps)},
+        "evaluations": {
+            "agent_steps": np.array(steps),
+            "epoch": epochs,
+            "returns": np.array(evaluations)[:, None] + np.array([-0.25, 0.25]),
+            "lengths": np.full((len(steps), 2), 50),
+        },
+        "wall_seconds": wall_seconds,
+    }
+    hdf5.write(folder / "metrics.h5", "m3.metrics", {**identity, **metrics}, provenance)
+    return folder
