@@ -203,12 +203,12 @@ def _reader(arrays: Arrays, prefix: str) -> Callable[[str], Tensor]:
 
 
 def _small_agent(config: dict[str, Any], arrays: Arrays) -> tuple[RunSettings, ObservationSpec, ActionSpec]:
-    """Settings and spaces of a golden file's agent."""
-    specs: dict[str, ModalitySpec] = {}
-    image = None
+    """Settings and spaces of a golden file's agent, as its configuration and the shapes of its arrays tell."""
+    observations = _observation_spec(arrays)
+    actions = _action_spec(arrays)
     schedule = Schedule(start_after_epoch=0, steps_per_epoch=1, batch_size=4)
-    if "res" in config:
-        specs["image"] = ModalitySpec((3, config["res"], config["res"]), "uint8")
+    image = None
+    if "image" in observations.modalities:
         image = ImageTokenizerSettings(
             channels=config["ch"],
             downsamples=config["down"],
@@ -217,15 +217,6 @@ def _small_agent(config: dict[str, Any], arrays: Arrays) -> tuple[RunSettings, O
             perceptual="none",
             schedule=schedule,
         )
-    if "obs_dim" in config:
-        specs["vector"] = ModalitySpec((config["obs_dim"],), "float32")
-    if "batch/token" in arrays:
-        vocabulary = len(arrays["state/world_model.obs_embeddings.token.weight"])
-        specs["token"] = ModalitySpec(arrays["batch/token"].shape[2:], "int64", (vocabulary,))
-    if "cells" in config:
-        columns = tuple(config["cols"])
-        specs["token_2d"] = ModalitySpec((config["cells"], len(columns)), "int64", columns)
-    actions = DiscreteActions((config["n_act"],)) if "n_act" in config else ContinuousActions(config["act_dim"])
     settings = RunSettings(
         benchmark="golden",
         variant="golden",
@@ -243,14 +234,39 @@ def _small_agent(config: dict[str, Any], arrays: Arrays) -> tuple[RunSettings, O
             width=config["dim"],
             decay_scale_min=config["dmin"],
             decay_scale_max=config["dmax"],
+            shared_embeddings="state/world_model.obs_embeddings.image.weight" not in arrays,
             schedule=schedule,
         ),
         controller=ControllerSettings(
             mlp=tuple(config["mlp"]),
-            lstm_width=config["mlp"][-1],
-            separate_networks="state/actor_critic.critic.lstm.weight_ih_l0" in arrays,
+            lstm_width=arrays["state/actor_critic.actor.lstm.weight_hh_l0"].shape[1],
+            separate_networks="state/actor_critic.critic.lstm.weight_hh_l0" in arrays,
             token_embedding_size=config.get("tok_dim", 64),
             schedule=schedule,
         ),
     )
-    return settings, ObservationSpec(specs), actions
+    return settings, observations, actions
+
+
+def _observation_spec(arrays: Arrays) -> ObservationSpec:
+    embeddings = "state/world_model.obs_embeddings."
+    specs = {}
+    if "batch/image_uint8" in arrays:
+        specs["image"] = ModalitySpec(arrays["batch/image_uint8"].shape[2:], "uint8")
+    if "batch/vector" in arrays:
+        specs["vector"] = ModalitySpec(arrays["batch/vector"].shape[2:], "float32")
+    if "batch/token" in arrays:
+        vocabulary = len(arrays[f"{embeddings}token.weight"])
+        specs["token"] = ModalitySpec(arrays["batch/token"].shape[2:], "int64", (vocabulary,))
+    if "batch/token_2d" in arrays:
+        cells, columns = arrays["batch/token_2d"].shape[2:]
+        tables = [f"{embeddings}token_2d.embeddings.embeddings.{column}.weight" for column in range(columns)]
+        specs["token_2d"] = ModalitySpec((cells, columns), "int64", tuple(len(arrays[table]) for table in tables))
+    return ObservationSpec(specs)
+
+
+def _action_spec(arrays: Arrays) -> ActionSpec:
+    taken = arrays["batch/action"]
+    if np.issubdtype(taken.dtype, np.floating):
+        return ContinuousActions(taken.shape[-1])
+    return DiscreteActions((len(arrays["state/world_model.action_encoder.embedding.weight"]),))
