@@ -47,7 +47,7 @@ def _episode(index: int, rows: Rows) -> hdf5.Tree:
     return {
         "id": index,
         "total_steps": len(columns["rewards"]) - 1,
-        **{name: values for name, values in columns.items() if name.startswith("observations/")},
+        "observations": rows.observations,
         "actions": columns["actions"][:-1],
         "rewards": columns["rewards"][:-1],
         "terminations": columns["terminated"][:-1],

@@ -43,6 +43,15 @@ class Rows:
     columns: dict[str, np.ndarray]
 
     @property
+    def observations(self) -> dict[str, np.ndarray]:
+        """Modality -> (rows, ...)."""
+        return {
+            name.removeprefix(_OBSERVATION): values
+            for name, values in self.columns.items()
+            if name.startswith(_OBSERVATION)
+        }
+
+    @property
     def next_row(self) -> int:
         """The row after the last."""
         return self.first_row + len(self.columns["rewards"])
@@ -260,8 +269,6 @@ class Replay:
 
     def _slots_needed(self) -> int:
         """The number of slots that a replay has which got its rows one by one."""
-        if self.first_row > 0:
-            return self._capacity
         slots = _INITIAL_ROWS
         while slots < self.next_row:
             slots *= 2

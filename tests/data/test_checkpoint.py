@@ -191,7 +191,16 @@ def test_a_process_killed_at_any_moment_leaves_a_right_checkpoint(tmp_path):
         assert state["epoch"] >= max([*said, reached + 1])
         assert_is_epoch(state, replay, state["epoch"])
         reached = state["epoch"]
-    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path / "run", "run")
+
+
+def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
+    (tmp_path / ".checkpoint-000009.partial").mkdir()
+    (tmp_path / ".checkpoint-000009.partial" / "state.npz").write_bytes(b"half")
+    for name in (".replay-000009.npz.partial", "replay-000001.npz", "replay-000005.npz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"half")
+    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run")
     folder.load_latest(replay)
-    folder.save(reached + 1, state_at(reached + 1), replay)
-    assert not list((tmp_path / "run").glob(".*"))  # what the killed processes left is gone
+    add_epoch(replay, 1)
+    folder.save(1, state_at(1), replay)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-000001", "replay-000001.npz", "notes.txt"}
+    assert_is_epoch(*load(tmp_path), 1)

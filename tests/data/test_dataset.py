@@ -14,14 +14,14 @@ def test_episodes_have_minaris_layout(tmp_path):
         assert (file.attrs["total_episodes"], file.attrs["total_steps"], file.attrs["task"]) == (3, 9, "toy")
         assert set(file) == {"episode_0", "episode_1", "episode_2"}
         for index, (first, steps) in enumerate([(0, 3), (4, 1), (6, 5)]):
-            episode, rows = file[f"episode_{index}"], replay.rows(first, first + steps + 1).columns
+            episode, rows = file[f"episode_{index}"], replay.rows(first, first + steps + 1)
             assert (episode.attrs["id"], episode.attrs["total_steps"]) == (index, steps)
             assert set(episode) == {"observations", "actions", "rewards", "terminations", "truncations"}
             for name in ("image", "vector", "token", "token_2d"):
-                np.testing.assert_array_equal(episode["observations"][name][()], rows[f"observations/{name}"])
+                np.testing.assert_array_equal(episode["observations"][name][()], rows.observations[name])
                 assert len(episode["observations"][name]) == steps + 1
-            np.testing.assert_array_equal(episode["actions"][()], rows["actions"][:-1])
-            np.testing.assert_array_equal(episode["rewards"][()], rows["rewards"][:-1])
+            np.testing.assert_array_equal(episode["actions"][()], rows.columns["actions"][:-1])
+            np.testing.assert_array_equal(episode["rewards"][()], rows.columns["rewards"][:-1])
             assert episode["terminations"][()].tolist() == [False] * (steps - 1) + [index == 0]
             assert episode["truncations"][()].tolist() == [False] * (steps - 1) + [index != 0]
 
@@ -32,6 +32,6 @@ def test_only_stored_episodes_are_written(tmp_path):
     content, _ = hdf5.read(tmp_path / "dataset.h5", "m3.dataset")
     np.testing.assert_array_equal(
         content["episode_0"]["observations"]["vector"],
-        replay.rows(replay.first_row, replay.first_row + 6).columns["observations/vector"],
+        replay.rows(replay.first_row, replay.first_row + 6).observations["vector"],
     )
     assert content["total_episodes"] == 3

@@ -24,7 +24,7 @@ CONTENT = {
     "temperature": 0.5,
     "clipped": True,
     "missing": None,
-    "epochs": {"loss": np.ones(4), "count": 4, "deep": {"text": "x" * 100_000}},
+    "epochs": {"loss": np.ones(4), "count": 4, "deep": {"text": "x" * 1000}},
 }
 
 
@@ -91,7 +91,7 @@ def test_every_truncation_is_found(path):
 
 def test_every_flipped_bit_is_found(path):
     size = path.stat().st_size
-    for position in [*range(0, 600, 7), *range(600, size, 37), size - 1]:
+    for position in [*range(0, 600, 7), *range(600, size, 23), size - 1]:
         flip_bit(path, position, position % 8)
         assert_refused(path)
         flip_bit(path, position, position % 8)
