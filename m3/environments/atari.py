@@ -1,6 +1,5 @@
 """Atari games of the Arcade Learning Environment, as `{Game}NoFrameskip-v4` with the usual preprocessing."""
 
-import json
 from typing import Any
 
 import ale_py
@@ -97,7 +96,7 @@ class AtariGame(Environment):
             "frames": self._frames,
             "lives": self._lives,
             "playing": self._playing,
-            "generator": json.dumps(self._generator.bit_generator.state),
+            "generator": self._generator.bit_generator.state,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -106,7 +105,7 @@ class AtariGame(Environment):
         self._frames = int(state["frames"])
         self._lives = int(state["lives"])
         self._playing = bool(state["playing"])
-        self._generator.bit_generator.state = json.loads(state["generator"])
+        self._generator.bit_generator.state = state["generator"]
 
     def render(self) -> np.ndarray:
         return self._screen.copy()

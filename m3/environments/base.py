@@ -37,7 +37,7 @@ class Environment(ABC):
 
     @abstractmethod
     def get_state(self) -> dict[str, Any]:
-        """Everything needed to continue bit for bit: nested dicts of arrays, numbers, strings, booleans."""
+        """Everything needed to continue bit for bit: nested dicts of arrays, numbers, strings, booleans and None."""
 
     @abstractmethod
     def set_state(self, state: dict[str, Any]) -> None:

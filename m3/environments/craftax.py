@@ -80,20 +80,19 @@ class Craftax(Environment):
 
     def get_state(self) -> dict[str, Any]:
         """The game's state, or none before the first reset, and the key of its random choices."""
-        game: dict[str, np.ndarray] = {}
-        if self._state is not None:
-            leaves = jax.tree.leaves(self._state)
-            game = {name: np.asarray(leaf) for name, leaf in zip(self._game.state_leaves, leaves, strict=True)}
-        return {"key": np.asarray(self._key), "game": game}
+        key = np.asarray(self._key)
+        if self._state is None:
+            return {"key": key, "game": None}
+        leaves = zip(self._game.state_leaves, jax.tree.leaves(self._state), strict=True)
+        return {"key": key, "game": {name: np.asarray(leaf) for name, leaf in leaves}}
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._key = self._array(np.asarray(state["key"], np.uint32))
-        game = state["game"]
-        if not game:
+        if state["game"] is None:
             self._state = None
             return
         forms = self._game.state_leaves
-        leaves = [self._array(np.asarray(game[name], form.dtype)) for name, form in forms.items()]
+        leaves = [self._array(np.asarray(state["game"][name], form.dtype)) for name, form in forms.items()]
         self._state = jax.tree.unflatten(self._game.state_structure, leaves)
 
     def render(self) -> np.ndarray:

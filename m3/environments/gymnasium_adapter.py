@@ -1,6 +1,5 @@
 """Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
 
-import json
 from typing import Any
 
 import gymnasium
@@ -34,8 +33,8 @@ class GymnasiumAdapter(Environment):
     Gymnasium has no way to save an environment. The state is therefore the way to get there: the seed of the episode
     and the actions since, which ``set_state`` plays again. That is exact where an episode follows from its seed and its
     actions alone, which Gymnasium asks of every environment but nobody checks, and it takes as long as the episode did.
-    So that no earlier episode matters, every episode gets a seed of its own, drawn from a generator that starts from the
-    seed of ``reset``.
+    So that no earlier episode matters, every episode gets a seed of its own, drawn from a generator that starts from
+    the seed of ``reset``.
     """
 
     def __init__(self, settings: GymnasiumEnvironment, task: str) -> None:
@@ -70,16 +69,15 @@ class GymnasiumAdapter(Environment):
     def get_state(self) -> dict[str, Any]:
         actions = np.array(self._actions, self.action_spec.dtype).reshape(-1, *self.action_spec.shape)
         return {
-            "generator": json.dumps(self._generator.bit_generator.state),
-            "started": self._seed is not None,
-            "seed": self._seed or 0,
+            "generator": self._generator.bit_generator.state,
+            "seed": self._seed,
             "actions": actions,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._seed = int(state["seed"]) if state["started"] else None
+        self._seed = state["seed"]
         self._actions = list(np.asarray(state["actions"]))
-        self._generator.bit_generator.state = json.loads(state["generator"])
+        self._generator.bit_generator.state = state["generator"]
         self._replay()
 
     def render(self) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Tiny deterministic environments, one for each mix of modalities and actions, for tests and first experiments."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,14 +97,14 @@ class Toy(Environment):
 
     def get_state(self) -> dict[str, Any]:
         return {
-            "generator": json.dumps(self._generator.bit_generator.state),
+            "generator": self._generator.bit_generator.state,
             "episodes": self._episodes,
             "cue": self._cue,
             "steps": self._steps,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._generator.bit_generator.state = json.loads(state["generator"])
+        self._generator.bit_generator.state = state["generator"]
         self._episodes = int(state["episodes"])
         self._cue = int(state["cue"])
         self._steps = int(state["steps"])

@@ -80,6 +80,7 @@ def assert_reproducible(random_actions: Callable[..., np.ndarray]) -> Callable[.
         assert_equal_steps(expected, play(first, actions[before:]))
         fresh = make_one()
         fresh.set_state(state)
+        np.testing.assert_equal(fresh.get_state(), state)
         assert_equal_steps(expected, play(fresh, actions[before:]))
         for environment in (first, second, fresh):
             environment.close()

@@ -150,6 +150,15 @@ def test_no_lives_left_only_counts_when_the_game_is_over(scripted):
     assert environment.step(ACT).terminated
 
 
+def test_a_life_lost_while_the_game_is_continued_ends_no_episode(scripted):
+    game = [Frame(0), *[Frame(0, lives=2)] * 4, *[Frame(0, lives=1)] * 8]
+    environment, _ = scripted([game], "train", max_noops=1)
+    environment.reset(0)
+    assert environment.step(ACT).terminated
+    environment.reset()
+    assert not environment.step(ACT).terminated
+
+
 def test_losing_a_life_that_was_won_ends_the_episode(scripted):
     game = [Frame(0), *[Frame(0, lives=4)] * 4, *[Frame(0, lives=3)] * 4]
     environment, _ = scripted([game], "train", max_noops=1)
@@ -227,11 +236,12 @@ def test_a_game_that_ends_during_noops_starts_again(scripted):
     assert not environment.step(ACT).terminated
 
 
-def test_a_seed_starts_a_new_game_in_the_middle_of_a_life(scripted):
-    environment, emulator = scripted([QUIET, QUIET], "train", max_noops=1)
+@pytest.mark.parametrize(("mode", "seed"), [("train", 0), ("test", 0), ("test", None)])
+def test_resets_in_the_middle_of_a_life_start_a_new_game_if_seeded_or_in_tests(scripted, mode, seed):
+    environment, emulator = scripted([QUIET, QUIET], mode, max_noops=1)
     environment.reset(0)
     environment.step(ACT)
-    environment.reset(0)
+    environment.reset(seed)
     assert emulator.log.count("reset") == 2
 
 

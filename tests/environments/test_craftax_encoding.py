@@ -31,6 +31,13 @@ def test_a_cell_by_hand():
     np.testing.assert_array_equal(tokens[1], [0, 0, 40, 0])
 
 
+@pytest.mark.parametrize(("light", "token"), [(0, 0), (0.05, 1), (0.34, 7), (0.36, 7), (0.95, 19), (1, 20)])
+def test_light_is_the_nearest_step(light, token):
+    cell = np.zeros((1, 83), np.float32)
+    cell[0, 82] = light
+    assert encode(with_cells(cell), "explicit_none")["token_2d"][0, 0, 3] == token
+
+
 def test_every_class_of_lit_cells_survives_both_ways():
     classes = np.array(list(itertools.product(range(37), range(5), range(41), range(1, 21))), np.uint8)
     count = -(-len(classes) // CELLS)

@@ -146,5 +146,6 @@ def test_rendering_without_a_library_names_it(make, monkeypatch):
         make("dmc", "cartpole-swingup").render()
 
 
-def test_all_tasks_of_the_suite_are_offered():
+def test_tasks_beyond_the_benchmarks_are_offered_where_they_can_be_seeded():
     assert set(TASKS) < set(dmc.tasks())
+    assert not any(task.startswith("lqr") for task in dmc.tasks())
