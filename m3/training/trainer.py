@@ -19,6 +19,13 @@ from m3.training.progress import Progress, Work, parts_of_epoch
 from m3.training.state import to_arrays, to_tensors
 
 
+def new_replay(settings: RunSettings, environment: Environment) -> Replay:
+    """The empty replay of a run."""
+    capacity = int(settings.replay.capacity_gigabytes * 1e9)
+    context_length = settings.sequences.context_length
+    return Replay(environment.observation_spec, environment.action_spec, context_length, capacity)
+
+
 class Trainer:
     """Everything of one run that changes while it trains; an epoch depends on nothing else.
 
@@ -44,12 +51,7 @@ class Trainer:
         self.epoch = 0
         torch.manual_seed(derive(settings.seed, "initialisation"))
         self.agent = Agent(settings, environment.observation_spec, environment.action_spec).eval().to(device)
-        self.replay = Replay(
-            environment.observation_spec,
-            environment.action_spec,
-            settings.sequences.context_length,
-            int(settings.replay.capacity_gigabytes * 1e9),
-        )
+        self.replay = new_replay(settings, environment)
         self.collector = Collector(
             self.agent, environment, self.replay, settings.collection, settings.sequences.burn_in, settings.seed
         )
