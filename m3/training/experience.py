@@ -39,7 +39,7 @@ def export_dataset(run: Path, output: Path) -> int:
     folder = run / CHECKPOINTS / identity[:8]
     if CheckpointFolder(folder, identity).load_latest(replay) is None:
         raise UserError(f"{run} has no checkpoint: train it first")
-    scalars = {
+    scalars: dict[str, int | float | str | bool | None] = {
         "benchmark": settings.benchmark,
         "variant": settings.variant,
         "task": settings.task,
