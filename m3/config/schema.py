@@ -8,6 +8,8 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""Simulators take seeds of 31 bits."""
 
 TRAINING_VERSION = 1
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
@@ -210,7 +212,7 @@ class RunSettings(Settings):
     benchmark: str
     variant: str
     task: str
-    seed: NonNegativeInt
+    seed: Seed
     epochs: PositiveInt
     environment: EnvironmentSettings
     continuous_actions: Literal["tokens", "projection"] = "tokens"

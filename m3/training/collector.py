@@ -79,10 +79,8 @@ class Collector:
         if self._episode_length == 0 or self._burn_in == 0:
             return self._policy.initial_state(1)
         latest = self._replay.next_row
-        columns = self._replay.rows(latest - min(self._burn_in, self._episode_length), latest).columns
-        prefix = "observations/"
-        observations = {n.removeprefix(prefix): c for n, c in columns.items() if n.startswith(prefix)}
-        return self._policy.burn_in(observations, columns["actions"])
+        rows = self._replay.rows(latest - min(self._burn_in, self._episode_length), latest)
+        return self._policy.burn_in(rows.observations, rows.columns["actions"])
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, finished episodes, the episode in progress and its environment."""
