@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from m3.config.experiment import Benchmark, BenchmarkResources, Experiment, Run, RunGroup, Variant
 from m3.config.layers import Layer, Location, validate
 from m3.config.loading import CONFIG_FOLDER, load_benchmark, load_variant, names, run_settings
@@ -46,17 +48,13 @@ def load_experiment(path: Path, folder: Path = CONFIG_FOLDER, command_line: Mapp
     Args:
         path: the experiment's file.
         folder: the config folder, with its benchmarks and variants.
-        command_line: values of ``COMMAND_LINE_KEYS`` that win over the file's.
+        command_line: values of ``COMMAND_LINE_KEYS`` that win over the file's; text is read as YAML.
 
     Raises:
         UserError: one line with file, key and nearest valid name.
     """
     file = Layer(str(path), read_yaml(path))
-    layers = [file, Layer("--config", dict(command_line or {}))]
-    for key in layers[1].content:
-        if key not in COMMAND_LINE_KEYS:
-            raise UserError(f"--config {key}: only {' and '.join(COMMAND_LINE_KEYS)} can be set there; edit {path}")
-    experiment = validate(Experiment, layers)
+    experiment = validate(Experiment, [file, Layer("--config", _command_line_settings(command_line or {}, path))])
     benchmarks = {name: load_benchmark(name, folder) for name in names("benchmark", folder)}
     if experiment.name in benchmarks:
         raise UserError(f"{file.name(('name',))}: {experiment.name!r} is taken, it names a benchmark")
@@ -73,6 +71,14 @@ def load_experiment(path: Path, folder: Path = CONFIG_FOLDER, command_line: Mapp
         },
         resources=_resources(experiment, benchmarks, file, folder),
     )
+
+
+def _command_line_settings(given: Mapping[str, Any], experiment: Path) -> dict[str, Any]:
+    for key in given:
+        if key not in COMMAND_LINE_KEYS:
+            known = " and ".join(COMMAND_LINE_KEYS)
+            raise UserError(f"--config {key}: only {known} can be set there; edit {experiment}")
+    return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in given.items()}
 
 
 def _check(kind: str, given: str, known: Iterable[str], file: Layer, location: Location) -> None:

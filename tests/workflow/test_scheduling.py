@@ -1,0 +1,113 @@
+"""Which jobs Snakemake schedules after which change; from its dry runs."""
+
+import resource
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import Project, run_jobs
+
+EVERY_RUN = run_jobs("Breakout", 0) + run_jobs("Breakout", 1) + run_jobs("Pong", 0) + run_jobs("Pong", 1)
+TARGET = Counter(runs=1)
+ONE_GAME = "overrides: [{where: {task: Pong}, set: {controller: {discount: 0.9}}}]\n"
+
+
+def test_a_fresh_project_runs_everything_once(project: Project) -> None:
+    assert project.scheduled("runs") == EVERY_RUN + TARGET
+
+
+def test_a_finished_experiment_has_nothing_to_do(finished: Project) -> None:
+    assert finished.scheduled("runs") == Counter()
+
+
+def test_a_hyper_parameter_of_one_game_schedules_that_games_runs(finished: Project) -> None:
+    finished.edit("config/own.yaml", "runs:", ONE_GAME + "runs:")
+    assert finished.scheduled("runs") == run_jobs("Pong", 0) + run_jobs("Pong", 1) + TARGET
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("config/own.yaml", "runs:", "# a comment\nruns:"),
+        ("config/benchmarks/atari100k.yaml", "label: Atari 100K", "label: ALE"),
+        ("config/variants/tiny.yaml", "label: M3 tiny", "label: Tiny"),
+        ("config/own.yaml", "runs:", "resources: {atari100k: {train: {mem_mb: 1, gpu: 3}}}\nruns:"),
+        ("config/own.yaml", "runs:", "statistics: {repetitions: 10}\nruns:"),
+        ("m3/analysis/style.py", '"""', '"""Colours: '),
+        ("m3/world_model/__init__.py", '"""', '"""Another docstring: '),
+        ("workflow/rules/runs.smk", "# One run", "# A run"),
+    ],
+)
+def test_what_does_not_change_training_schedules_nothing(finished: Project, file: str, old: str, new: str) -> None:
+    finished.edit(file, old, new)
+    assert finished.scheduled("runs") == Counter()
+
+
+def test_more_episodes_evaluate_again_without_training(finished: Project) -> None:
+    finished.edit("config/own.yaml", "runs:", "final_episodes: 7\nruns:")
+    evaluations = Counter(job for job in EVERY_RUN if job.startswith("evaluate"))
+    assert finished.scheduled("runs") == evaluations + TARGET
+
+
+def test_a_new_seed_and_a_new_game_schedule_just_their_runs(finished: Project) -> None:
+    finished.edit("config/own.yaml", "seeds: 2", "seeds: 3")
+    new_seed = run_jobs("Breakout", 2) + run_jobs("Pong", 2)
+    assert finished.scheduled("runs") == new_seed + TARGET
+    finished.edit("config/own.yaml", "Pong]", "Pong, Alien]")
+    new_game = run_jobs("Alien", 0) + run_jobs("Alien", 1) + run_jobs("Alien", 2)
+    assert finished.scheduled("runs") == new_seed + new_game + TARGET
+
+
+def test_a_moved_folder_without_snakemakes_records_trains_nothing(finished: Project, tmp_path: Path) -> None:
+    shutil.rmtree(finished.folder / ".snakemake")
+    moved = Project(finished.folder.rename(tmp_path / "moved"))
+    assert moved.scheduled("runs") == Counter()
+
+
+def test_files_copied_in_any_order_train_nothing(finished: Project) -> None:
+    shutil.rmtree(finished.folder / ".snakemake")
+    for settings in finished.folder.glob("results/runs/**/resolved-*.yaml"):
+        settings.touch()
+    assert finished.scheduled("runs") == Counter()
+
+
+@pytest.mark.parametrize("target", ["runs", "results/runs/atari100k/tiny/Pong/seed-0/scores.h5"])
+def test_changed_settings_are_noticed_without_snakemakes_records(finished: Project, target: str) -> None:
+    shutil.rmtree(finished.folder / ".snakemake")
+    finished.edit("config/own.yaml", "runs:", ONE_GAME + "runs:")
+    jobs = finished.scheduled(target)
+    jobs.pop("runs", None)
+    assert jobs == run_jobs("Pong", 0) + (run_jobs("Pong", 1) if target == "runs" else Counter())
+
+
+def test_other_settings_leave_no_results_of_the_old_ones_behind(finished: Project) -> None:
+    """Also when the workflow ends between writing settings and training."""
+    finished.edit("config/own.yaml", "runs:", ONE_GAME + "runs:")
+    result = finished.snakemake("--cores", "2", "runs", "--until", "resolve")
+    assert result.returncode == 0, result.stderr
+    left = {path.name for path in finished.run_folder("Pong", 0).iterdir()}
+    assert not left & {"weights.safetensors", "metrics.h5", "scores.h5"}
+    assert len([name for name in left if name.startswith("resolved-")]) == 1
+    assert finished.scheduled("runs")["train Pong 0"] == 1
+    assert (finished.run_folder("Breakout", 0) / "scores.h5").exists()
+
+
+def test_figures_of_a_partial_experiment_take_the_finished_runs(finished: Project) -> None:
+    (finished.run_folder("Pong", 1) / "scores.h5").unlink()
+    assert finished.scheduled("aggregates")["evaluate Pong 1"] == 1
+    jobs = finished.scheduled("aggregates", "--config", "partial=true")
+    assert jobs == Counter(collect=1, aggregate=1, aggregates=1)
+
+
+def test_the_papers_figures_need_no_run(project: Project) -> None:
+    rules = {job.split()[0] for job in project.scheduled("paper_figures", configfile="config/paper.yaml")}
+    assert not rules & {"resolve", "train", "evaluate"}
+
+
+def test_the_paper_is_planned_in_seconds(project: Project) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    jobs = project.scheduled(configfile="config/paper.yaml")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert sum(count for job, count in jobs.items() if job.startswith("train ")) == 225
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5.0
