@@ -28,8 +28,8 @@ $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or newer; say where with PYTHON=..." >&2; exit 1; }
 	@echo "installing into $(VENV), which takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install -qq $(PIP_ARGS) --requirement requirements.lock
+	$(BIN)/python -m pip install -qq $(PIP_ARGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 quickstart: $(INSTALLED)
@@ -53,7 +53,7 @@ lint: $(INSTALLED)
 
 lock:
 	$(PYTHON) -m venv --clear build/lock
-	build/lock/bin/python -m pip install --quiet $(PIP_ARGS) --editable '.[all]'
+	build/lock/bin/python -m pip install -qq $(PIP_ARGS) --editable '.[all]'
 	build/lock/bin/python envs/lock.py
 
 schemas: $(INSTALLED)
