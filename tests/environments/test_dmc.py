@@ -1,17 +1,19 @@
 """DeepMind Control against the suite itself and against scripted episodes."""
 
+from pathlib import Path
+
 import dm_env
 import numpy as np
 import pytest
 import yaml
 from dm_env import specs
-from test_registry import BENCHMARKS
 
 from m3.config.schema import DmcEnvironment
 from m3.environments import dmc, make_environment, mujoco_rendering
 from m3.errors import UserError
 
-TASKS = yaml.safe_load((BENCHMARKS / "dmc500k.yaml").read_text())["tasks"]
+BENCHMARK = Path(__file__).parents[2] / "config" / "benchmarks" / "dmc500k.yaml"
+TASKS = yaml.safe_load(BENCHMARK.read_text())["tasks"]
 
 
 class ScriptedTask:
