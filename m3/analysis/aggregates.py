@@ -16,7 +16,7 @@ FRAMES = {
     "metrics": ["method", "metric", "estimate", "low", "high"],
     "cells": ["method", "task", "n_seeds", "mean", "sd", "lowest", "highest", "normalized"],
     "profiles": ["method", "threshold", "estimate", "low", "high"],
-    "improvement": ["reference", "method", "estimate", "low", "high", "n_tasks"],
+    "improvement": ["method", "estimate", "low", "high", "n_tasks"],
     "ablations": ["base", "method", "n_tasks", "base_estimate", "base_low", "base_high", "estimate", "low", "high"],
     "curves": ["method", "steps", "estimate", "low", "high", "n_seeds", "n_tasks"],
     "task_curves": ["method", "task", "steps", "mean", "lowest", "highest", "n_seeds"],
@@ -43,6 +43,8 @@ class Aggregates:
     """Number of tasks of the benchmark."""
     own: list[str]
     """Methods with own runs, in the order in which they were given."""
+    reference: str
+    """The method that all others are compared with: M3, or the best where M3 is not there."""
     methods: pd.DataFrame
     """One row per method: variant (empty for published ones), the steps after which its scores were taken and their
     unit, the fewest and the most seeds of its tasks, its number of tasks, and whether these are all compared tasks."""
@@ -82,6 +84,7 @@ def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
         "tasks": aggregates.tasks,
         "total_tasks": aggregates.total_tasks,
         "own": aggregates.own,
+        "reference": aggregates.reference,
         **{name: to_tree(getattr(aggregates, name)) for name in FRAMES},
     }
     hdf5.write(path, FORMAT, content, provenance)
@@ -101,6 +104,7 @@ def read(path: Path) -> Aggregates:
         tasks=content["tasks"],
         total_tasks=content["total_tasks"],
         own=content["own"],
+        reference=content["reference"],
         **{name: from_tree(content[name], columns) for name, columns in FRAMES.items()},
     )
 
@@ -113,7 +117,7 @@ def to_csv(aggregates: Aggregates) -> str:
     """
     methods = aggregates.methods.set_index("method")
     metrics = aggregates.metrics.assign(n_tasks=aggregates.metrics.method.map(methods.n_tasks))
-    improvement = aggregates.improvement.assign(metric="improvement_of_" + aggregates.improvement.reference)
+    improvement = aggregates.improvement.assign(metric=f"improvement_of_{aggregates.reference}")
     rows = pd.concat([metrics, improvement], ignore_index=True)
     rows = rows.assign(benchmark=aggregates.benchmark, n_seeds=rows.method.map(methods.n_seeds))
     return rows[_CSV_COLUMNS].to_csv(index=False, float_format="%.6f", lineterminator="\n")

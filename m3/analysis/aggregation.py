@@ -1,6 +1,6 @@
 """Computes all statistics of one benchmark from its table of scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from m3.analysis.scores import ScoreTable, empty
 from m3.analysis.statistics import Bootstrap, Sample
 
 REFERENCE = "M3"
-"""The published method that every other method is compared with."""
+"""The published method that all others are compared with, where its scores are there."""
 
 METRICS = {
     "mean": statistics.mean,
@@ -40,6 +40,7 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
     draws = {method: _draw(rows, tasks, repetitions, seed) for method, rows in scores.groupby("method")}
     metrics = {method: _metrics(table, bootstrap) for method, bootstrap in draws.items()}
     methods = _methods(table, scores, metrics, tasks)
+    reference = REFERENCE if REFERENCE in draws else methods.method.iloc[0]
     band_repetitions = min(repetitions, BAND_REPETITIONS)
     order = {method: position for position, method in enumerate(methods.method)}
     return Aggregates(
@@ -49,11 +50,12 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
         tasks=tasks,
         total_tasks=len(table.tasks),
         own=[method for method in table.own if method in draws],
+        reference=reference,
         methods=methods,
         metrics=pd.concat([metrics[method].assign(method=method) for method in order], ignore_index=True),
         cells=_cells(scores.sort_values("method", key=lambda column: column.map(order), kind="stable")),
         profiles=_profiles({method: draws[method] for method in methods.method[methods.complete]}, band_repetitions),
-        improvement=_improvement(methods, draws),
+        improvement=_improvement(reference, methods.method, draws),
         ablations=_ablations([method for method in table.own if method in draws], draws),
         curves=_curves(table, methods, tasks, band_repetitions, seed),
         task_curves=_task_curves(table, methods, tasks),
@@ -127,18 +129,20 @@ def _thresholds(highest: float) -> np.ndarray:
     return np.concatenate([np.linspace(0, min(1, highest), 101), above])
 
 
-def _improvement(methods: pd.DataFrame, draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
-    """The reference against every other method; the reference is M3, or the best method where M3 is not there."""
-    names = methods.method.tolist()
-    reference = REFERENCE if REFERENCE in names else names[0]
+def _improvement(reference: str, methods: Iterable[str], draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
+    """The reference against every other method, where they share tasks."""
     rows = []
-    for method in names:
+    for method in methods:
         x, y = draws[reference], draws[method]
-        shared = np.intersect1d(x.sample.present, y.sample.present)
+        shared = _shared_tasks(x, y)
         if method != reference and len(shared):
-            interval = statistics.probability_of_improvement(x, y, shared)
-            rows.append((reference, method, *interval, len(shared)))
-    return pd.DataFrame(rows, columns=["reference", "method", "estimate", "low", "high", "n_tasks"])
+            rows.append((method, *statistics.probability_of_improvement(x, y, shared), len(shared)))
+    return pd.DataFrame(rows, columns=FRAMES["improvement"])
+
+
+def _shared_tasks(x: Bootstrap, y: Bootstrap) -> np.ndarray:
+    """Indices of the tasks that both have."""
+    return np.intersect1d(x.sample.present, y.sample.present)
 
 
 def _ablations(own: Sequence[str], draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
@@ -146,7 +150,7 @@ def _ablations(own: Sequence[str], draws: Mapping[str, Bootstrap]) -> pd.DataFra
     rows = []
     for method in own[1:]:
         pair = (draws[own[0]], draws[method])
-        shared = np.intersect1d(*(bootstrap.sample.present for bootstrap in pair))
+        shared = _shared_tasks(*pair)
         if len(shared):
             estimates = [statistics.estimate(b.restricted_to(shared), [statistics.iqm])[0] for b in pair]
             rows.append((own[0], method, len(shared), *map(float, estimates[0]), *map(float, estimates[1])))

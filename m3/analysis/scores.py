@@ -62,6 +62,11 @@ class ScoreTable(Scores):
         """Methods with own runs, in order."""
         return self.methods.loc[self.methods.variant != "", "method"].tolist()
 
+    @property
+    def has_published(self) -> bool:
+        """Whether there are published methods."""
+        return bool((self.methods.variant == "").any())
+
     def compared_tasks(self) -> list[str]:
         """The tasks on which methods are compared: those of the own method that has most, or all without own runs."""
         all_tasks = self.tasks.task.tolist()

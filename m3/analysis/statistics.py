@@ -77,7 +77,7 @@ class Bootstrap:
             counts[:, sample.tasks == task] = counts_of_task.reshape(repetitions, runs)
         return cls(sample, counts)
 
-    def restricted_to(self, tasks: Sequence[int]) -> "Bootstrap":
+    def restricted_to(self, tasks: np.ndarray) -> "Bootstrap":
         """The same draws of only some tasks."""
         kept = np.isin(self.sample.tasks, tasks)
         return Bootstrap(Sample(self.sample.scores[kept], self.sample.tasks[kept]), self.counts[:, kept])
@@ -159,7 +159,7 @@ def estimate(bootstrap: Bootstrap, aggregates: Sequence[Aggregate]) -> list[tupl
     return [(value, *_interval(values)) for value, values in zip(estimates, by_aggregate, strict=True)]
 
 
-def probability_of_improvement(x: Bootstrap, y: Bootstrap, tasks: Sequence[int]) -> tuple[float, float, float]:
+def probability_of_improvement(x: Bootstrap, y: Bootstrap, tasks: np.ndarray) -> tuple[float, float, float]:
     """Probability that a run of ``x`` scores higher than a run of ``y`` on the same task, averaged over tasks.
 
     A tie counts one half (Mann-Whitney).
@@ -201,7 +201,7 @@ def iqm_curve(values: np.ndarray, bootstrap: Bootstrap) -> tuple[np.ndarray, np.
     return estimate(bootstrap, [curve])[0]
 
 
-def _win_shares(x: Sample, y: Sample, tasks: Sequence[int]) -> np.ndarray:
+def _win_shares(x: Sample, y: Sample, tasks: np.ndarray) -> np.ndarray:
     """What each pair of runs adds to the probability of improvement, (runs of x, runs of y)."""
     difference = x.scores[:, None] - y.scores[None, :]
     wins = (difference > 0) + 0.5 * (difference == 0)

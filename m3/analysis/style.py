@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import matplotlib
 from matplotlib import font_manager
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType, RcKeyType
 
 WIDE = 6.75
 """Inches: the text width of a two-column paper."""
@@ -24,7 +26,7 @@ ALERT = "#B3261E"
 
 _SIZE = 7.0
 _FONTS = Path(__file__).parent / "fonts"
-_SETTINGS = {
+_SETTINGS: dict[RcKeyType, Any] = {
     "font.family": "Roboto Subset",
     "font.size": _SIZE,
     "axes.titlesize": _SIZE,
@@ -62,8 +64,8 @@ _SETTINGS = {
     "savefig.dpi": 200,
     "path.simplify": True,
 }
-_PNG_METADATA = {"Software": None}
-_PDF_METADATA = {"Creator": None, "Producer": None, "CreationDate": None}
+_PNG_METADATA: dict[str, Any] = {"Software": None}
+_PDF_METADATA: dict[str, Any] = {"Creator": None, "Producer": None, "CreationDate": None}
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ class Look:
 
     color: str
     marker: str
-    line: str | tuple[int, tuple[float, ...]] = "-"
+    line: LineStyleType = "-"
 
 
-_DASH = (0, (4, 1.5))
-_DOT = (0, (1, 1.2))
-_DASH_DOT = (0, (5, 1.5, 1, 1.5))
+_DASH: LineStyleType = (0, (4, 1.5))
+_DOT: LineStyleType = (0, (1, 1.2))
+_DASH_DOT: LineStyleType = (0, (5, 1.5, 1, 1.5))
 
 M3_COLOR = "#D55E00"
 _PUBLISHED = {

@@ -27,7 +27,7 @@ def value(number: float) -> str:
     return f"{number:.{digits}f}".replace("-", _MINUS)
 
 
-def tick(number: float, _: int | None = None) -> str:
+def tick(number: float, _: float | None = None) -> str:
     """A score on an axis: "0", "0.5", "500", "20K"; takes the position that matplotlib hands to formatters."""
     text = f"{number / 1000:g}K" if abs(number) >= 10_000 else f"{number:g}"
     return text.replace("-", _MINUS)

@@ -51,7 +51,6 @@ def curves_figure(aggregates: Aggregates) -> Figure:
     axes.set_ylim(min(0, shown.low.min()), 1.08 * max(shown.high.max(), *ends.values()))
     axes.grid(axis="y")
     axes.xaxis.set_major_formatter(lambda number, _: words.steps(number))
-    axes.yaxis.set_major_formatter(words.tick)
     format_scores(axes.yaxis, benchmark)
     axes.set_xlabel(benchmark.step_axis)
     axes.set_ylabel(f"{benchmark.normalized_score} {benchmark.scale}")
@@ -77,7 +76,7 @@ def task_curves_figure(aggregates: Aggregates) -> Figure:
         WIDE,
         grid.height,
         f"{benchmark.label}: learning curves of every {benchmark.task_word}",
-        [f"Mean over seeds{whiskers}. {words.seeds_of_all(aggregates, [*methods, *points])}.{others}{finals}"],
+        f"Mean over seeds{whiskers}. {words.seeds_of_all(aggregates, [*methods, *points])}.{others}{finals}",
         words.warnings(aggregates),
         key=[_handle(name, look(name, aggregates.own), name in points) for name in [*points, *highlighted]],
     )

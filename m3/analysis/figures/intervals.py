@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.benchmarks import Benchmark, benchmark_info
-from m3.analysis.figures.page import page
+from m3.analysis.figures.page import page, write
 from m3.analysis.style import INK, NARROW, QUIET, WIDE, emphasized, look, tint
 
 ROW = 0.185
 _NAMES = 1.2
+_NUMBER_ROOM = 0.24
+"""Share of an axis that is kept free for the number behind the longest bar."""
 _METRICS = {
     "mean": ("Mean", "higher is better"),
     "median": ("Median", "higher is better"),
@@ -58,7 +60,6 @@ def iqm_figure(aggregates: Aggregates) -> Figure:
     """Bars of the interquartile mean of every method that has all compared tasks."""
     benchmark = benchmark_info(aggregates.benchmark)
     methods = aggregates.complete
-    rows = aggregates.metric("iqm").loc[methods]
     body = len(methods) * ROW
     sheet = page(
         NARROW,
@@ -70,18 +71,8 @@ def iqm_figure(aggregates: Aggregates) -> Figure:
         words.not_shown(aggregates),
     )
     axes = sheet.axes(_NAMES, 0.52, NARROW - _NAMES - 0.1, body)
-    for row, (method, value) in enumerate(rows.iterrows()):
-        appearance = look(str(method), aggregates.own)
-        axes.barh(row, value.estimate, height=0.68, color=appearance.color, zorder=2)
-        if np.isfinite(value.low):
-            axes.plot([value.low, value.high], [row, row], color=INK, linewidth=0.9, zorder=3)
-        end = value.high if np.isfinite(value.high) else value.estimate
-        _number(axes, end, row, words.normalized(benchmark, value.estimate))
-    _rows(axes, len(methods))
-    ends = rows[["estimate", "high"]].max(axis=1)
-    axes.set_xlim(min(0, rows.low.min(skipna=True) * 1.1, rows.estimate.min()), ends.max() * 1.16)
+    draw_bars(axes, aggregates.metric("iqm").loc[methods], aggregates)
     axes.set_xlabel(f"{benchmark.normalized_score}\n{benchmark.scale}")
-    format_scores(axes.xaxis, benchmark)
     label_methods(axes, methods, aggregates)
     return sheet.figure
 
@@ -90,8 +81,8 @@ def improvement_figure(aggregates: Aggregates) -> Figure:
     """Probability that the reference scores higher than each other method, on the tasks that both have."""
     benchmark = benchmark_info(aggregates.benchmark)
     rows = aggregates.improvement.set_index("method")
-    reference = aggregates.improvement.reference.iloc[0]
-    body = len(rows) * ROW
+    reference = aggregates.reference
+    body = max(1, len(rows)) * ROW
     sheet = page(
         NARROW,
         body + 0.56,
@@ -101,31 +92,33 @@ def improvement_figure(aggregates: Aggregates) -> Figure:
         f"{words.extent(aggregates)}; {reference}: {words.seeds_in_words(aggregates, reference)}. "
         f"Tick: estimate; bar: {words.intervals(aggregates.repetitions)}.",
         words.warnings(aggregates),
+        [] if len(rows) else ["There is no other method to compare with."],
     )
     axes = sheet.axes(_NAMES, 0.4, NARROW - _NAMES - 0.2, body)
-    draw_intervals(axes, rows, aggregates, numbers=False)
-    for row, value in enumerate(rows.itertuples()):
-        if value.n_tasks < len(aggregates.tasks):
-            note = f"{value.n_tasks} of {benchmark.tasks(len(aggregates.tasks))} only"
-            side = value.estimate < 0.5
-            axes.annotate(
-                note,
-                (value.estimate, row),
-                xytext=(5 if side else -5, 0),
-                textcoords="offset points",
-                size=6,
-                color=QUIET,
-                va="center",
-                ha="left" if side else "right",
-            )
+    if len(rows):
+        draw_intervals(axes, rows, aggregates, numbers=False)
+        _note_missing_tasks(axes, rows, aggregates)
+        axes.text(0, -0.72, "method is better", size=6.5, color=QUIET)
+        axes.text(1, -0.72, f"{reference} is better", size=6.5, color=QUIET, ha="right")
     axes.axvline(0.5, color=QUIET, linewidth=0.8, zorder=1)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     axes.set_xlabel(f"P({reference} > method)")
-    axes.text(0, -0.72, "method is better", size=6.5, color=QUIET)
-    axes.text(1, -0.72, f"{reference} is better", size=6.5, color=QUIET, ha="right")
     label_methods(axes, rows.index.tolist(), aggregates)
     return sheet.figure
+
+
+def _note_missing_tasks(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
+    """Beside a method that lacks some tasks: on how many it was compared."""
+    benchmark = benchmark_info(aggregates.benchmark)
+    for row, value in enumerate(rows.itertuples()):
+        if value.n_tasks < len(aggregates.tasks):
+            text = f"{value.n_tasks} of {benchmark.tasks(len(aggregates.tasks))} only"
+            place = (value.estimate, row)
+            if value.estimate < 0.5:
+                write(axes, text, place, (5, 0), color=QUIET)
+            else:
+                write(axes, text, place, (-5, 0), side="right", color=QUIET)
 
 
 def draw_intervals(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates, numbers: bool = True) -> None:
@@ -142,12 +135,25 @@ def draw_intervals(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates, numbe
         number = words.normalized(benchmark, value.estimate) if numbers else ""
         draw_interval(axes, row, value.estimate, value.low, value.high, look(str(method), aggregates.own).color, number)
     _rows(axes, len(rows))
-    lowest, highest = np.nanmin(rows[["estimate", "low"]]), np.nanmax(rows[["estimate", "high"]])
-    margin = 0.06 * max(highest - lowest, 1e-9)
-    axes.set_xlim(lowest - margin, highest + margin + (0.24 * (highest - lowest) if numbers else 0))
-    axes.locator_params(axis="x", nbins=4)
+    fit_intervals(axes, rows[["estimate", "low", "high"]].to_numpy())
     if numbers:
         format_scores(axes.xaxis, benchmark)
+
+
+def draw_bars(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
+    """As ``draw_intervals``, with bars from 0 to the estimates and whiskers from low to high."""
+    benchmark = benchmark_info(aggregates.benchmark)
+    for row, (method, value) in enumerate(rows.iterrows()):
+        axes.barh(row, value.estimate, height=0.68, color=look(str(method), aggregates.own).color, zorder=2)
+        if np.isfinite(value.low):
+            axes.plot([value.low, value.high], [row, row], color=INK, linewidth=0.9, zorder=3)
+        end = float(np.nanmax([value.estimate, value.high, 0]))
+        write(axes, words.normalized(benchmark, value.estimate), (end, row))
+    _rows(axes, len(rows))
+    lowest, highest = np.nanmin(rows[["estimate", "low"]]), np.nanmax(rows[["estimate", "high"]])
+    axes.set_xlim(min(0, 1.2 * lowest), (1 + _NUMBER_ROOM) * highest)
+    axes.locator_params(axis="x", nbins=4)
+    format_scores(axes.xaxis, benchmark)
 
 
 def draw_interval(
@@ -157,25 +163,33 @@ def draw_interval(
     if np.isfinite(low):
         axes.barh(row, high - low, left=low, height=0.62, color=tint(color), zorder=2)
     axes.plot([estimate] * 2, [row - 0.36, row + 0.36], color=color, linewidth=1.8, zorder=3)
-    _number(axes, np.nanmax([estimate, high]), row, number)
+    write(axes, number, (float(np.nanmax([estimate, high])), row))
 
 
 def label_methods(axes: Axes, methods: Sequence[str], aggregates: Aggregates) -> None:
     """Left of the axes, a row per method: its name and its seeds per task. M3 and own methods stand out."""
     axes.set_yticks([])
-    place = {"textcoords": "offset points", "ha": "right", "va": "center_baseline"}
     for row, method in enumerate(methods):
         weight = "medium" if emphasized(method, aggregates.own) else "normal"
-        at = {"xy": (0, row), "xycoords": ("axes fraction", "data")}
-        axes.annotate(method, xytext=(-22, 0), weight=weight, **at, **place)
-        axes.annotate(words.seeds(aggregates, method), xytext=(-6, 0), size=6, color=QUIET, **at, **place)
-    axes.annotate("seeds", (0, 1), xycoords="axes fraction", xytext=(-2, 6), size=6, color=QUIET, **place)
+        write(axes, method, (0, row), (-22, 0), side="right", left_edge=True, size=7, weight=weight)
+        write(axes, words.seeds(aggregates, method), (0, row), (-6, 0), side="right", left_edge=True, color=QUIET)
+    write(axes, "seeds", (0, -0.5), (-2, 6), side="right", left_edge=True, color=QUIET)
+
+
+def fit_intervals(axes: Axes, values: np.ndarray) -> None:
+    """X limits around all values (NaN are left out), with room for the numbers."""
+    lowest, highest = np.nanmin(values), np.nanmax(values)
+    size = max(highest - lowest, 1e-9)
+    axes.set_xlim(lowest - 0.06 * size, highest + (0.06 + _NUMBER_ROOM) * size)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def format_scores(axis: Axis, benchmark: Benchmark) -> None:
     """Ticks of an axis of normalised scores."""
     if benchmark.percent:
         axis.set_major_formatter(lambda number, _: f"{100 * number:g}%")
+    else:
+        axis.set_major_formatter(words.tick)
 
 
 def _rows(axes: Axes, count: int) -> None:
@@ -183,10 +197,6 @@ def _rows(axes: Axes, count: int) -> None:
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-
-
-def _number(axes: Axes, x: float, row: float, text: str) -> None:
-    axes.annotate(text, (x, row), xytext=(3, 0), textcoords="offset points", size=6, va="center_baseline", color=INK)
 
 
 def _one_task(aggregates: Aggregates) -> str:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.benchmarks import benchmark_info
-from m3.analysis.figures.intervals import ROW, draw_intervals, label_methods
+from m3.analysis.figures.intervals import ROW, draw_bars, label_methods
 from m3.analysis.figures.page import page
 from m3.analysis.style import WIDE
 
@@ -20,10 +20,10 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
     repetitions = ", ".join(dict.fromkeys(f"{aggregates.repetitions:,}" for aggregates in benchmarks))
     sheet = page(
         WIDE,
-        rows * ROW + 0.78,
-        "World models at a glance",
-        "Interquartile mean (IQM) of normalised scores: tick and number. Bar: 95% stratified bootstrap interval "
-        f"({repetitions} resamples); methods with one seed have none. Further right is better.",
+        rows * ROW + 0.72,
+        "M3 and other agents: interquartile mean (IQM)",
+        f"Bars and numbers: IQM of normalised scores; longer is better. Whiskers: 95% stratified bootstrap intervals "
+        f"({repetitions} resamples); methods with one seed have none.",
         [f"{benchmark_info(a.benchmark).label}: {text}" for a in benchmarks for text in words.warnings(a)],
         [f"{benchmark_info(a.benchmark).label}: {words.extent(a)}. {' '.join(words.not_shown(a))}" for a in benchmarks],
     )
@@ -31,9 +31,9 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
     for column, aggregates in enumerate(benchmarks):
         benchmark, methods = benchmark_info(aggregates.benchmark), aggregates.complete
         height = len(methods) * ROW
-        axes = sheet.axes(column * width + _NAMES, 0.5 + rows * ROW - height, width - _NAMES - 0.1, height)
-        draw_intervals(axes, aggregates.metric("iqm").loc[methods], aggregates)
+        axes = sheet.axes(column * width + _NAMES, 0.42 + rows * ROW - height, width - _NAMES - 0.1, height)
+        draw_bars(axes, aggregates.metric("iqm").loc[methods], aggregates)
         label_methods(axes, methods, aggregates)
-        axes.set_title(f"{benchmark.label}\n{words.tasks(aggregates)}")
-        axes.set_xlabel(f"IQM of\n{benchmark.normalized_score}")
+        axes.set_title(f"{benchmark.label}: {words.tasks(aggregates)}")
+        axes.set_xlabel(benchmark.normalized_score)
     return sheet.figure

@@ -6,17 +6,18 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.aggregation import REFERENCE
 from m3.analysis.benchmarks import benchmark_info
-from m3.analysis.figures.intervals import ROW, draw_interval, format_scores
-from m3.analysis.figures.page import Grid, axis_label, page
+from m3.analysis.figures.intervals import ROW, draw_interval, fit_intervals, format_scores
+from m3.analysis.figures.page import Grid, axis_label, page, write
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import QUIET, WIDE, Look, look, tint
 
-_LINES = {"human play": (0, (4, 2)), "random play": (0, (1, 1.5))}
+_LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0, (1, 1.5))}
 """References worth a line, and how it is drawn."""
 _FEW_POINTS = 10
 _ROOM = 1.5
@@ -29,11 +30,11 @@ def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     few = len(aggregates.tasks) <= 2
     grid = Grid.balanced(
         len(aggregates.tasks),
-        most_columns=2 if few else 5,
+        most_columns=2 if few else 6,
         left=0.46,
         bottom=0.42,
         panel_height=2.3 if few else 0.9,
-        column_gap=0.36,
+        column_gap=0.32,
         row_gap=0.4,
     )
     references = _references(aggregates, table)
@@ -69,17 +70,15 @@ def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
 
 def _references(aggregates: Aggregates, table: ScoreTable) -> pd.DataFrame:
     """Scores to compare with: task, label, value, color, line."""
-    rows = [
+    rows: list[tuple[str, str, float, str, LineStyleType]] = [
         (task.task, label, value, QUIET, _LINES[label])
         for task in table.tasks.itertuples()
         for label, value in ((task.low_means, task.low), (task.high_means, task.high))
         if label in _LINES
     ]
-    color = look(REFERENCE, []).color
     published = aggregates.cells[aggregates.cells.method == REFERENCE]
-    rows += [
-        (cell.task, f"{REFERENCE}, published final score", cell.mean, color, "-") for cell in published.itertuples()
-    ]
+    color = look(REFERENCE, []).color
+    rows += [(cell.task, f"{REFERENCE} (published)", cell.mean, color, "-") for cell in published.itertuples()]
     frame = pd.DataFrame(rows, columns=["task", "label", "value", "color", "line"])
     return frame[frame.task.isin(aggregates.tasks)]
 
@@ -111,34 +110,31 @@ def _own_curves(axes: Axes, aggregates: Aggregates, task: str) -> None:
     for method in aggregates.own:
         appearance, rows = look(method, aggregates.own), curves[curves.method == method]
         color, marker = appearance.color, appearance.marker
-        markers = marker if len(rows) <= _FEW_POINTS else None
         axes.fill_between(rows.steps, rows.lowest, rows.highest, color=color, alpha=0.15, linewidth=0, zorder=1)
-        axes.plot(
-            rows.steps, rows["mean"], color=color, linestyle=appearance.line, marker=markers, markersize=3, zorder=3
-        )
+        axes.plot(rows.steps, rows["mean"], color=color, linestyle=appearance.line, zorder=3)
+        if len(rows) <= _FEW_POINTS:
+            axes.scatter(rows.steps, rows["mean"], s=9, color=color, marker=marker, zorder=3)
         if method in cells.index:
-            cell = cells.loc[method]
-            axes.vlines(steps[method], cell.lowest, cell.highest, color=color, linewidth=1.2, zorder=4, clip_on=False)
-            axes.plot(
-                *(steps[method], cell["mean"], marker),
-                **{"color": color, "markersize": 5.5, "markeredgecolor": "white", "markeredgewidth": 0.6},
-                **{"zorder": 5, "clip_on": False},
-            )
+            cell, step = cells.loc[method], steps[method]
+            axes.vlines(step, cell.lowest, cell.highest, color=color, linewidth=1.2, zorder=4, clip_on=False)
+            axes.scatter(step, cell["mean"], s=52, color="white", marker=marker, zorder=5, clip_on=False)
+            axes.scatter(step, cell["mean"], s=30, color=color, marker=marker, zorder=6, clip_on=False)
     axes.set_xlim(0, 1.02 * max(steps[method] for method in aggregates.own))
 
 
 def _name_far_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
     """Words for the references that lie far above the curves, in some room at the top."""
-    if references.empty:
-        return
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.15 * (high - low))
-    texts = [f"{row.label} {words.value(row.value)}" for row in references.itertuples()]
-    text = f"Far above: {'; '.join(texts)}" if wide else "\n".join(f"{text} (far above)" for text in texts)
-    axes.text(0.01, 0.98, text, transform=axes.transAxes, size=6.5 if wide else 5, color=QUIET, va="top")
+    low = min(0, low)
+    axes.set_ylim(low, high)
+    if len(references):
+        axes.set_ylim(top=high + 0.15 * (high - low) * (1 if wide else len(references)))
+        texts = [f"{row.label} {words.value(row.value)}" for row in references.itertuples()]
+        text = f"Far above: {'; '.join(texts)}" if wide else "\n".join(f"above: {text}" for text in texts)
+        axes.text(0.02, 0.98, text, transform=axes.transAxes, size=6.5 if wide else 5, color=QUIET, va="top")
 
 
-def own_cost_figure(table: ScoreTable, aggregates: Aggregates) -> Figure:
+def own_cost_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     """Run time, speed and total device time of own runs, per method and device."""
     benchmark = benchmark_info(table.benchmark)
     groups = list(table.runs.groupby(["method", "device"], sort=False))
@@ -165,7 +161,7 @@ def own_cost_figure(table: ScoreTable, aggregates: Aggregates) -> Figure:
         total = runs.wall_seconds.sum() / total_seconds
         panels[2].barh(row, total, height=0.5, color=appearance.color)
         text = f"{words.value(total)}  ({words.count(len(runs), 'run')})"
-        panels[2].annotate(text, (total, row), xytext=(3, 0), textcoords="offset points", size=6, va="center")
+        write(panels[2], text, (total, row))
     titles = (f"Run time ({unit})", "Speed (agent steps per second)", f"Cost (device-{total_unit})")
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title)
@@ -192,9 +188,7 @@ def _strip(axes: Axes, row: int, values: np.ndarray, appearance: Look) -> None:
         values, np.full(len(values), row), s=14, facecolor=tint(appearance.color), edgecolor="white", linewidth=0.3
     )
     axes.plot([median, median], [row - 0.3, row + 0.3], color=appearance.color, linewidth=1.6)
-    axes.annotate(
-        words.value(median), (median, row - 0.3), xytext=(0, 2), textcoords="offset points", size=6, ha="center"
-    )
+    write(axes, words.value(median), (median, row - 0.3), (0, 4), side="center")
 
 
 def ablations_figure(aggregates: Aggregates) -> Figure:
@@ -221,16 +215,18 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
     for index, row in enumerate(rows.itertuples()):
         top = 2.6 * index
         pair = ((base, row.base_estimate, row.base_low, row.base_high), (row.method, row.estimate, row.low, row.high))
-        for place, (method, *interval) in zip((top, top + 1), pair, strict=True):
+        for place, (method, estimate, low, high) in zip((top, top + 1), pair, strict=True):
             color = look(method, aggregates.own).color
-            draw_interval(intervals, place, *interval, color, words.normalized(benchmark, interval[0]))
+            draw_interval(intervals, place, estimate, low, high, color, words.normalized(benchmark, estimate))
         change = (means[row.method] - means[base]).dropna()
         changes.scatter(change, [top + 0.5] * len(change), s=16, facecolor=tint(color), edgecolor=color, linewidth=0.6)
         places += [top, top + 1]
         names += [base, f"{row.method}, {benchmark.tasks(row.n_tasks)}"]
+    bounds = ["base_estimate", "base_low", "base_high", "estimate", "low", "high"]
+    if len(rows):
+        fit_intervals(intervals, rows[bounds].to_numpy())
     intervals.set_title("Interquartile mean")
     intervals.set_xlabel(f"{benchmark.normalized_score}\n{benchmark.scale}")
-    intervals.margins(x=0.14)
     changes.set_title(f"Change of the mean score, one circle per {benchmark.task_word}")
     changes.set_xlabel(f"{benchmark.normalized_score}, variant minus {base}\n(left of 0: worse)")
     changes.axvline(0, color=QUIET, linewidth=0.8, zorder=1)
@@ -239,7 +235,6 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
         axes.set_yticks(places, labels)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-        axes.locator_params(axis="x", nbins=6)
         format_scores(axes.xaxis, benchmark)
     return sheet.figure
 

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -136,3 +137,43 @@ def axis_label(sheet: Page, text: str, left: float, right: float) -> None:
     """One label below several axes, between two places in inches."""
     x, y = (left + right) / 2 / sheet.width, (sheet.bottom + 0.07) / sheet.height
     sheet.figure.text(x, y, text, size=7, color=INK, ha="center", va="bottom")
+
+
+def write(
+    axes: Axes,
+    text: str,
+    place: tuple[float, float],
+    offset: tuple[float, float] = (3, 0),
+    *,
+    side: Literal["left", "center", "right"] = "left",
+    left_edge: bool = False,
+    size: float = 6,
+    weight: str = "normal",
+    color: str = INK,
+    halo: bool = False,
+) -> None:
+    """Text near a place of the axes.
+
+    Args:
+        axes: where.
+        text: one line.
+        place: x and y in the units of the data.
+        offset: from the place, in points.
+        side: the side of the text that is at the place.
+        left_edge: x counts from the left edge of the axes instead, in widths of the axes.
+        size, weight, color: of the text.
+        halo: put the text on a white ground.
+    """
+    axes.annotate(
+        text,
+        place,
+        xycoords=("axes fraction", "data") if left_edge else "data",
+        xytext=offset,
+        textcoords="offset points",
+        ha=side,
+        va="center_baseline",
+        size=size,
+        weight=weight,
+        color=color,
+        bbox={"facecolor": "white", "linewidth": 0, "pad": 0.3} if halo else None,
+    )

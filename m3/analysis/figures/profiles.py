@@ -6,7 +6,6 @@ from matplotlib.lines import Line2D
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.aggregation import REFERENCE
 from m3.analysis.benchmarks import Benchmark, benchmark_info
 from m3.analysis.figures.intervals import format_scores
 from m3.analysis.figures.page import Grid, axis_label, page
@@ -19,8 +18,8 @@ def profiles_figure(aggregates: Aggregates) -> Figure:
     """One panel per method: its profile with band, the reference's, and all others faintly."""
     benchmark = benchmark_info(aggregates.benchmark)
     methods = aggregates.complete
-    reference = REFERENCE if REFERENCE in methods else methods[0]
-    others = [method for method in methods if method != reference]
+    reference = aggregates.reference if aggregates.reference in methods else methods[0]
+    others = [method for method in methods if method != reference] or [reference]
     grid = Grid.balanced(
         len(others), most_columns=4, left=0.42, bottom=0.42, panel_height=1.12, column_gap=0.16, row_gap=0.44
     )
@@ -59,7 +58,7 @@ def _panel(axes: Axes, aggregates: Aggregates, method: str, reference: str) -> N
     for name in aggregates.complete:
         if name not in (method, reference):
             axes.plot(profiles[name].threshold, profiles[name].estimate, color=FAINT, linewidth=0.7, zorder=1)
-    for name, line in ((reference, "-"), (method, _OTHER)):
+    for name, line in ((reference, "-"), (method, _OTHER if method != reference else "-")):
         rows, color = profiles[name], look(name, aggregates.own).color
         axes.fill_between(rows.threshold, rows.low, rows.high, color=color, alpha=0.22, linewidth=0, zorder=2)
         axes.plot(rows.threshold, rows.estimate, color=color, linestyle=line, zorder=3)
@@ -83,5 +82,4 @@ def _threshold_axis(axes: Axes, highest: float, benchmark: Benchmark) -> None:
         axes.set_xlim(0, highest)
     else:
         axes.locator_params(axis="x", nbins=5)
-        axes.xaxis.set_major_formatter(words.tick)
         format_scores(axes.xaxis, benchmark)

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.benchmarks import benchmark_info
-from m3.analysis.figures.page import Grid, axis_label, page
+from m3.analysis.figures.page import Grid, axis_label, page, write
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, QUIET, WIDE, emphasized, look
 
@@ -17,7 +17,6 @@ _ROW = 0.098
 _SHORT_NAME = 16
 _LEAST_SHARE = 0.5
 """Methods with less than this share of the tasks have no bars: a footnote gives their scores."""
-_HALO = {"facecolor": "white", "linewidth": 0, "pad": 0.3}
 
 
 def tasks_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
@@ -83,11 +82,10 @@ def _bars(axes: Axes, cells: pd.DataFrame, methods: list[str], own: list[str], r
     axes.barh(rows, shown["mean"] - start, left=start, height=0.74, color=colors, zorder=2)
     several = (shown.n_seeds > 1).to_numpy()
     axes.hlines(rows[several], shown.lowest[several], shown.highest[several], color=INK, linewidth=0.6, zorder=3)
-    place = {"xytext": (2, 0), "textcoords": "offset points", "size": 5.2, "va": "center_baseline"}
     for row, cell in zip(rows, shown.itertuples(), strict=True):
-        axes.annotate(words.value(cell.mean), (cell.highest, row), bbox=_HALO, **place)
+        write(axes, words.value(cell.mean), (cell.highest, row), (2, 0), size=5.2, halo=True)
     for row in sorted(set(range(len(methods))) - set(rows)):
-        axes.annotate("no score", (start, row), color=QUIET, **place)
+        write(axes, "no score", (start, row), (2, 0), size=5.2, color=QUIET)
     if np.isfinite(human):
         axes.axvline(human, color=INK, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1)
     axes.set_ylim(len(methods) - 0.5, -0.5)
@@ -104,7 +102,7 @@ def _label(axes: Axes, methods: list[str], own: list[str]) -> None:
     axes.set_yticks(range(len(methods)), methods, fontsize=5.5)
     axes.tick_params(axis="y", length=0, pad=2)
     for label, method in zip(axes.get_yticklabels(), methods, strict=True):
-        label.set_weight("medium" if emphasized(method, own) else "normal")
+        label.set_fontweight("medium" if emphasized(method, own) else "normal")
 
 
 def _human(table: ScoreTable) -> str:

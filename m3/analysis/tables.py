@@ -1,0 +1,250 @@
+"""Tables of a benchmark: scores of every task, aggregates, provenance of own runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from m3.analysis import words
+from m3.analysis.aggregates import Aggregates, to_csv
+from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.rendering import Cell, Mark, Table, to_html, to_latex, to_markdown
+from m3.analysis.scores import ScoreTable
+
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no value."""
+
+_METRICS = {
+    "mean": "Mean",
+    "median": "Median",
+    "iqm": "IQM",
+    "optimality_gap": "Optimality gap",
+    "superhuman": "Superhuman",
+    "raw_mean": "Mean return",
+}
+_LOWER_IS_BETTER = {"optimality_gap"}
+
+
+def files(name: str, aggregates: Aggregates, table: ScoreTable) -> dict[str, str]:
+    """The contents of one table's files by suffix: tex, md, html and csv.
+
+    Args:
+        name: one of ``catalog.table_names``.
+        aggregates: the statistics.
+        table: the scores that they come from.
+    """
+    if name == "table_scores":
+        shown, csv = scores_table(aggregates, table), scores_csv(aggregates)
+    elif name == "table_aggregates":
+        shown, csv = aggregates_table(aggregates), to_csv(aggregates)
+    else:
+        shown, csv = runs_table(table), runs_csv(table)
+    return {"tex": to_latex(shown), "md": to_markdown(shown), "html": to_html(shown), "csv": csv}
+
+
+def scores_table(aggregates: Aggregates, table: ScoreTable) -> Table:
+    """Mean and standard deviation of every method on every compared task; below, the aggregates."""
+    benchmark = benchmark_info(aggregates.benchmark)
+    methods = aggregates.methods.method.tolist()
+    references = table.tasks.set_index("task")
+    cells = aggregates.cells.set_index(["method", "task"])
+    usual = aggregates.methods.set_index("method").n_seeds_max
+    low, high = references.low_means.iloc[0], references.high_means.iloc[0]
+    rows = []
+    for task in aggregates.tasks:
+        found = [cells.loc[(method, task)] if (method, task) in cells.index else None for method in methods]
+        row = marked([_score_cell(cell, usual[method]) for method, cell in zip(methods, found, strict=True)])
+        bounds = [Cell(_number(references.loc[task, column])) for column in ("low", "high")]
+        rows.append([Cell(task), *bounds, *row])
+    notes = [
+        f"{words.extent(aggregates)}. Mean over seeds, with the standard deviation; one seed has none. "
+        "The best and the second best mean of a row are marked.",
+        f"Below: aggregates of normalised scores, {benchmark.scale.strip('()')}. A method that lacks some of the "
+        f"{benchmark.task_word}s has no aggregates here.",
+    ]
+    return Table(
+        title=f"{benchmark.label}: scores of every {benchmark.task_word}",
+        notes=[*_warnings(aggregates), *notes],
+        header=[benchmark.task_word.capitalize(), low.capitalize(), high.capitalize(), *methods],
+        sections=[rows, _aggregate_rows(aggregates, benchmark, methods), _extent_rows(aggregates, methods)],
+    )
+
+
+def aggregates_table(aggregates: Aggregates) -> Table:
+    """Every metric of every method with its interval, and the probability of improvement."""
+    benchmark = benchmark_info(aggregates.benchmark)
+    metrics = [name for name in _METRICS if name in set(aggregates.metrics.metric)]
+    methods = aggregates.methods.method
+    columns = [
+        [Cell(method) for method in methods],
+        [Cell(words.seeds(aggregates, method)) for method in methods],
+        [Cell(f"{count} of {aggregates.total_tasks}") for count in aggregates.methods.n_tasks],
+        *(_metric_column(aggregates, benchmark, name) for name in metrics),
+        _improvement_column(aggregates),
+    ]
+    return Table(
+        title=f"{benchmark.label}: aggregates",
+        notes=[
+            *_warnings(aggregates),
+            f"{words.extent(aggregates)}. {benchmark.normalized_score} {benchmark.scale}. In brackets: "
+            f"{words.intervals(aggregates.repetitions)}; none for one seed.",
+            f"P({aggregates.reference} better): probability that a run of {aggregates.reference} scores higher on the "
+            f"same {benchmark.task_word}, over the {benchmark.task_word}s that both have.",
+        ],
+        header=[
+            *("Method", f"Seeds per {benchmark.task_word}", f"{benchmark.task_word.capitalize()}s"),
+            *(_METRICS[name] for name in metrics),
+            f"P({aggregates.reference} better)",
+        ],
+        sections=[list(zip(*columns, strict=True))],
+    )
+
+
+def runs_table(table: ScoreTable) -> Table:
+    """Where the scores of own runs come from: one row per run."""
+    benchmark = benchmark_info(table.benchmark)
+    rows = []
+    for run in table.runs.itertuples():
+        revision = run.git_revision[:10] + (" (modified)" if run.git_dirty else "")
+        texts = [
+            *(run.variant, run.task, str(run.seed)),
+            Cell(_number(run.score), _spread(run.score_sd, like=run.score)),
+            *(str(run.episodes), f"{run.agent_steps:,}", _duration(run.wall_seconds), run.device, run.host),
+            *(run.created_by, revision, run.config_hash[:8]),
+        ]
+        rows.append([Cell(run.method), *(text if isinstance(text, Cell) else Cell(text) for text in texts)])
+    return Table(
+        title=f"{benchmark.label}: own runs",
+        notes=[
+            "Score: mean over the episodes of the final evaluation, with their standard deviation. Settings: the first "
+            "digits of the hash of the run's settings; its resolved-*.yaml has the same."
+        ],
+        header=[
+            *("Method", "Variant", benchmark.task_word.capitalize(), "Seed", "Score", "Episodes", "Agent steps"),
+            *("Training time", "Device", "Host", "Software", "Revision", "Settings"),
+        ],
+        sections=[rows],
+    )
+
+
+def scores_csv(aggregates: Aggregates) -> str:
+    """The cells as CSV, one row per method and task."""
+    cells = aggregates.cells.rename(columns={"sd": "standard_deviation", "normalized": "normalized_mean"})
+    return _csv(cells.assign(benchmark=aggregates.benchmark)[["benchmark", *cells.columns]])
+
+
+def runs_csv(table: ScoreTable) -> str:
+    """The own runs as CSV."""
+    return _csv(table.runs.assign(benchmark=table.benchmark)[["benchmark", *table.runs.columns]])
+
+
+def marked(cells: Sequence[Cell], lower_is_better: bool = False) -> list[Cell]:
+    """The cells with the best and the second best marked; equal as printed is equally good. No number, no mark."""
+    values = [_parsed(cell.text) for cell in cells]
+    ranking = sorted({value for value in values if value is not None}, reverse=not lower_is_better)
+    marks: dict[float | None, Mark] = dict(zip(ranking, (Mark.BEST, Mark.SECOND), strict=False))
+    return [Cell(cell.text, cell.small, marks.get(value, Mark.NONE)) for cell, value in zip(cells, values, strict=True)]
+
+
+def _score_cell(cell: pd.Series | None, usual_seeds: int) -> Cell:
+    if cell is None:
+        return Cell(NOTHING)
+    seeds = "" if cell.n_seeds == usual_seeds else f" ({words.count(int(cell.n_seeds), 'seed')})"
+    return Cell(_number(cell["mean"]), (_spread(cell.sd, like=cell["mean"]) + seeds).strip())
+
+
+def _spread(deviation: float, like: float) -> str:
+    return "" if np.isnan(deviation) else f"\N{PLUS-MINUS SIGN} {_number(deviation, like)}"
+
+
+def _aggregate_rows(aggregates: Aggregates, benchmark: Benchmark, methods: Sequence[str]) -> list[list[Cell]]:
+    rows = []
+    for name, label in _METRICS.items():
+        rows_of_metric = aggregates.metric(name)
+        if rows_of_metric.empty:
+            continue
+        cells = [
+            Cell(
+                _metric(benchmark, name, rows_of_metric.estimate[method]) if method in aggregates.complete else NOTHING
+            )
+            for method in methods
+        ]
+        rows.append([Cell(label), Cell(""), Cell(""), *marked(cells, name in _LOWER_IS_BETTER)])
+    return rows
+
+
+def _extent_rows(aggregates: Aggregates, methods: Sequence[str]) -> list[list[Cell]]:
+    word = benchmark_info(aggregates.benchmark).task_word
+    counts = aggregates.methods.set_index("method").n_tasks
+    tasks = [Cell(f"{counts[method]} of {aggregates.total_tasks}") for method in methods]
+    seeds = [Cell(words.seeds(aggregates, method)) for method in methods]
+    blank = [Cell(""), Cell("")]
+    return [[Cell(f"Seeds per {word}"), *blank, *seeds], [Cell(f"{word.capitalize()}s"), *blank, *tasks]]
+
+
+def _metric_column(aggregates: Aggregates, benchmark: Benchmark, name: str) -> list[Cell]:
+    """One metric of all methods with intervals; marks only among the methods that have all compared tasks."""
+    rows = aggregates.metric(name)
+    cells = [
+        Cell(
+            _metric(benchmark, name, row.estimate),
+            "" if np.isnan(row.low) else f"[{_metric(benchmark, name, row.low)}, {_metric(benchmark, name, row.high)}]",
+        )
+        for row in rows.itertuples()
+    ]
+    whole = [cell for cell, method in zip(cells, rows.index, strict=True) if method in aggregates.complete]
+    rest = [cell for cell, method in zip(cells, rows.index, strict=True) if method not in aggregates.complete]
+    return [*marked(whole, name in _LOWER_IS_BETTER), *rest]  # methods that lack tasks come last
+
+
+def _improvement_column(aggregates: Aggregates) -> list[Cell]:
+    rows = aggregates.improvement.set_index("method")
+    cells = []
+    for method in aggregates.methods.method:
+        if method not in rows.index:
+            cells.append(Cell(NOTHING))
+            continue
+        row = rows.loc[method]
+        interval = "" if np.isnan(row.low) else f"[{row.low:.2f}, {row.high:.2f}]"
+        cells.append(Cell(f"{row.estimate:.2f}", interval))
+    return cells
+
+
+def _metric(benchmark: Benchmark, name: str, value: float) -> str:
+    if name == "superhuman":
+        return f"{value:.0f}"
+    if name == "raw_mean":
+        return _number(value)
+    text = f"{100 * value:.2f}%" if benchmark.percent else f"{value:.3f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _number(value: float, like: float | None = None) -> str:
+    """A score with digits by its size, or by that of another number: "0.25", "14.9", "149", "25,600"."""
+    size = abs(value if like is None else like)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _parsed(text: str) -> float | None:
+    """The number that ``_number`` or ``_metric`` printed; none for a cell without one."""
+    plain = text.replace("\N{MINUS SIGN}", "-").replace(",", "").removesuffix("%")
+    try:
+        return float(plain)
+    except ValueError:
+        return None
+
+
+def _duration(seconds: float) -> str:
+    """A time in hours, minutes and seconds: "1:05:09"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+def _warnings(aggregates: Aggregates) -> list[str]:
+    warnings = words.warnings(aggregates)
+    return [" ".join(f"{warning}." for warning in warnings)] if warnings else []
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")

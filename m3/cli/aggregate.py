@@ -1,0 +1,35 @@
+"""Compute the statistics of a benchmark."""
+
+import argparse
+from pathlib import Path
+
+from m3.errors import UserError
+
+HELP = "compute statistics with bootstrap intervals from a table of scores"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
+    parser.add_argument("--repetitions", type=int, default=50_000, help="of the bootstrap; default: 50000")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: 0")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="all statistics, HDF5")
+    parser.add_argument("--csv", type=Path, required=True, metavar="FILE", help="the aggregates, for people")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.analysis import aggregates, scores
+    from m3.analysis.aggregation import aggregate
+    from m3.analysis.provenance import provenance
+    from m3.data.atomic import atomic_file
+
+    for name, least in (("repetitions", 1), ("seed", 0)):
+        if getattr(args, name) < least:
+            raise UserError(f"--{name} must be at least {least}, got {getattr(args, name)}")
+    table = scores.read(args.scores)
+    results = aggregate(table, args.repetitions, args.seed)
+    settings = {"benchmark": table.benchmark, "repetitions": args.repetitions, "seed": args.seed}
+    aggregates.write(args.output, results, provenance(settings, table))
+    with atomic_file(args.csv) as file:
+        file.write(aggregates.to_csv(results).encode())
+    print(f"{args.csv}: {len(results.methods)} methods on {len(results.tasks)} of {results.total_tasks} tasks")
+    return 0

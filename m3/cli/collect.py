@@ -1,0 +1,53 @@
+"""Gather the scores of a benchmark into one table."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from m3.errors import UserError
+
+HELP = "gather published scores and finished runs of a benchmark into one table"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--benchmark", required=True, help="for example atari100k")
+    parser.add_argument(
+        "--published", type=Path, required=True, metavar="FOLDER", help="runs.csv, curves.csv.gz, references.csv"
+    )
+    parser.add_argument("--scores", choices=["published", "own", "both"], default="both", help="default: both")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of finished runs")
+    labels = "names of variants in figures; the first one is the base of ablations"
+    parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=labels)
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the table, HDF5")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.analysis import scores
+    from m3.analysis.own_runs import read_own
+    from m3.analysis.provenance import provenance
+    from m3.analysis.published import read_published, read_references
+
+    if args.scores == "published" and args.runs:
+        raise UserError("--scores published takes no --runs; use --scores both")
+    if args.scores == "own" and not args.runs:
+        raise UserError("--scores own needs the folders of finished runs after --runs")
+    tasks = read_references(args.published, args.benchmark)
+    parts = [read_published(args.published, args.benchmark)] if args.scores != "own" else []
+    parts += [read_own(args.runs, args.benchmark, _labels(args.labels))] if args.runs else []
+    table = scores.combine(args.benchmark, tasks, parts)
+    settings = {"benchmark": args.benchmark, "scores": args.scores, "labels": args.labels}
+    scores.write(args.output, table, provenance(settings, table))
+    for note in table.notes:
+        print(f"note: {note}")
+    print(f"{args.output}: {len(table.methods)} methods, {len(table.scores)} runs, {len(table.runs)} of them own")
+    return 0
+
+
+def _labels(pairs: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        variant, equals, label = pair.partition("=")
+        if not (variant and equals and label):
+            raise UserError(f"--labels takes VARIANT=LABEL, got {pair!r}")
+        labels[variant] = label
+    return labels

@@ -1,0 +1,34 @@
+"""Draw the figures of a benchmark."""
+
+import argparse
+from pathlib import Path
+
+from m3.errors import unknown_name
+
+HELP = "draw the figures of a benchmark, as PDF and PNG"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
+    parser.add_argument(
+        "--aggregates", type=Path, required=True, metavar="FILE", help="what aggregate computed from it"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the figures; default: all that there are")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.analysis import aggregates, catalog, scores
+    from m3.analysis.figures import draw
+    from m3.analysis.style import save, style
+
+    table, statistics = scores.read(args.scores), aggregates.read(args.aggregates)
+    names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
+    for name in args.only or []:
+        if name not in names:
+            raise unknown_name(f"figure of {table.benchmark}", name, names)
+    for name in args.only or names:
+        with style():
+            save(draw(name, statistics, table), args.output, name)
+        print(args.output / f"{name}.png")
+    return 0
