@@ -1,6 +1,5 @@
 """What an experiment comes to as files: the names that the rules give to them."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -181,11 +180,12 @@ def _product_files(
     return files
 
 
-def failure_causes(snakemake_log: str) -> list[str]:
-    """One line for each failed job of a workflow that ended: the last words of the job's own log."""
-    pattern = r"^Error in rule (\w+):.*?^    log: (\S+) "
+def failure_causes(jobs: Iterable[Any]) -> list[str]:
+    """One line for each of Snakemake's failed jobs: the last words of the job's own log."""
     causes = []
-    for rule, log in dict.fromkeys(re.findall(pattern, Path(snakemake_log).read_text(), re.M | re.S)):
-        lines = Path(log).read_text().strip().splitlines() if Path(log).exists() else []
-        causes.append(f"{rule} failed: {lines[-1] if lines else 'it left no message'} (log: {log})")
+    for job in sorted(jobs, key=lambda job: job.jobid):
+        log = Path(job.log[0])
+        lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+        words = [line for line in lines if line.strip()] or ["it left no message"]
+        causes.append(f"{job.rule.name} failed: {words[-1]} (log: {log})")
     return causes
