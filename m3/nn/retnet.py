@@ -1,5 +1,6 @@
 """Retentive network over blocks, with parallel observation prediction (POP, M3 section 3.2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,8 +26,7 @@ class _Layout:
     block_tokens: int
     predictions: int
     prediction_tokens: int
-    cos: Tensor
-    sin: Tensor
+    phases: Tensor
 
     @property
     def context_tokens(self) -> int:
@@ -81,9 +81,9 @@ class RetentionLayer(nn.Module):
         self, x: Tensor, start: int, layout: _Layout, mask: Tensor, powers: Tensor, initial: Tensor
     ) -> tuple[Tensor, Tensor]:
         asked = x[:, start:]
-        q = retention.rotate(self._split(self.q_proj(asked)), layout.cos[start:], layout.sin[start:])
-        k = retention.rotate(self._split(self.k_proj(x)), layout.cos, layout.sin) * (x.shape[-1] // self.heads) ** -0.5
-        v = self._split(self.v_proj(x))
+        q = retention.rotate(self._split(self.q_proj(asked)), layout.phases[start:])
+        k = retention.rotate(self._split(self.k_proj(x)), layout.phases * (x.shape[-1] // self.heads) ** -0.5)
+        v = self._split(self.v_proj(x)).float()
 
         context = layout.context_tokens
         k_context, v_context = (self._blocks(t[:, :context], layout.block_tokens) for t in (k, v))
@@ -100,7 +100,7 @@ class RetentionLayer(nn.Module):
 
         merged = torch.cat([o.transpose(2, 3).flatten(1, 2) for o in outputs], dim=1)
         normed = F.layer_norm(self._drop(merged), merged.shape[-1:], eps=1e-6).flatten(-2)
-        return self.out_proj(normed * F.silu(self.g_proj(asked))), states[:, -1]
+        return self.out_proj(normed.to(asked.dtype) * F.silu(self.g_proj(asked))), states[:, -1]
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, E) -> (B, N, H, d)."""
@@ -148,6 +148,14 @@ class RetNet(nn.Module):
         self.register_buffer("powers", retention.decay_powers(decays, tokens_per_block), persistent=False)
         self.register_buffer("frequencies", retention.rotary_frequencies(width // heads), persistent=False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RetNet":
+        """Move or convert the parameters; the constants move too, but stay float32: the decays are too close to 1."""
+        constants = dict(self.named_buffers(recurse=False))
+        super()._apply(fn, recurse)
+        for name, constant in constants.items():
+            setattr(self, name, constant.to(getattr(self, name).device))
+        return self
+
     def empty_memory(self, batch: int) -> Memory:
         """The memory before any block."""
         head_width = self.width // self.heads
@@ -193,7 +201,5 @@ class RetNet(nn.Module):
         starts = first + torch.arange(prediction_count, device=device) * self.tokens_per_block
         prediction_positions = (starts[:, None] + torch.arange(prediction_tokens, device=device)).flatten()
         positions = torch.cat((context_positions, prediction_positions))
-        angles = (positions[:, None].float() * self.frequencies)[:, None, :]
-        return _Layout(
-            blocks, self.tokens_per_block, prediction_count, prediction_tokens, torch.cos(angles), torch.sin(angles)
-        )
+        phases = retention.rotary_phases(positions, self.frequencies)
+        return _Layout(blocks, self.tokens_per_block, prediction_count, prediction_tokens, phases)
