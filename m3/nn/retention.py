@@ -38,15 +38,24 @@ def rotary_frequencies(head_width: int) -> Tensor:
     return 10000.0 ** -torch.linspace(0, 1, head_width // 2, dtype=torch.float32)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding on interleaved pairs.
+def rotary_phases(positions: Tensor, frequencies: Tensor) -> Tensor:
+    """exp(i * position * frequency): (N,), (d/2,) -> complex64 (N, 1, d/2)."""
+    angles = (positions.float()[:, None] * frequencies)[:, None, :]
+    return torch.polar(torch.ones_like(angles), angles)
+
+
+def rotate(x: Tensor, phases: Tensor) -> Tensor:
+    """Rotary position embedding: interleaved pairs, read as complex numbers, turn by their token's phases.
 
     Args:
         x: (..., N, H, d).
-        cos, sin: (N, 1, d/2) of each token's angles.
+        phases: (N, 1, d/2), from :func:`rotary_phases`.
+
+    Returns:
+        float32 (..., N, H, d), whatever the precision of ``x``.
     """
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * phases).flatten(-2)
 
 
 def block_states(keys: Tensor, values: Tensor, powers: Tensor, initial: Tensor) -> Tensor:
