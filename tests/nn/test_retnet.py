@@ -71,6 +71,12 @@ def test_predictions_never_enter_the_memory(net: RetNet, context: Tensor) -> Non
         assert_same_memory(memory, results[0][2])
 
 
+def test_fewer_predictions_are_those_of_the_last_steps(net: RetNet, context: Tensor) -> None:
+    _, all_steps, _ = net(context, placeholders(BLOCKS + 1), net.empty_memory(BATCH))
+    _, last_steps, _ = net(context, placeholders(2), net.empty_memory(BATCH))
+    assert_close(last_steps, all_steps[:, -2:])
+
+
 def test_a_prediction_depends_on_the_blocks_before_its_step_only(net: RetNet, context: Tensor) -> None:
     changed = context.clone()
     changed[:, 2] *= -1
@@ -121,9 +127,10 @@ def test_rotation_turns_the_first_pair_by_one_radian_per_token_and_the_last_by_a
 
 @pytest.mark.parametrize("convert", [False, True], ids=["autocast", "bfloat16 module"])
 def test_low_precision_rounds_neither_decays_nor_positions(convert: bool) -> None:
-    """In bfloat16 these decays would be 1, and positions beyond 256 would jump by whole tokens.
+    """In bfloat16 a decay near 1 is 1, and positions beyond 256 jump by whole tokens.
 
-    Rotary positions are relative: without a memory, blocks mean the same at position 50,000 as at 0.
+    Rotary positions are relative: blocks at position 50,000 mean the same as at 0, and leave the same memory but for a
+    common rotation of its keys.
     """
     generator = torch.Generator().manual_seed(0)
     net = RetNet(1, heads=2, width=WIDTH, dropout=0, decay_scales=(4.0, 16.0), tokens_per_block=65).eval()
@@ -131,11 +138,16 @@ def test_low_precision_rounds_neither_decays_nor_positions(convert: bool) -> Non
     asked = torch.randn(1, 1, 64, WIDTH, generator=generator)
     late = Memory(net.empty_memory(1).layers, position=50_000)
     with torch.no_grad():
-        _, exact, _ = net(context, asked, net.empty_memory(1))
+        _, exact, exact_memory = net(context, asked, net.empty_memory(1))
         if convert:
             _, rounded, memory = net.bfloat16()(context.bfloat16(), asked.bfloat16(), late)
         else:
             with torch.autocast("cpu", torch.bfloat16):
                 _, rounded, memory = net(context, asked, late)
-    assert memory.layers[0].dtype == torch.float32
-    assert (rounded.float() - exact).norm() / exact.norm() < 0.02
+    assert {constant.dtype for constant in (*net.buffers(), *memory.layers)} == {torch.float32}
+    assert relative_difference(rounded, exact) < 0.02
+    assert relative_difference(*(m.layers[0].mT @ m.layers[0] for m in (memory, exact_memory))) < 0.02
+
+
+def relative_difference(one: Tensor, other: Tensor) -> float:
+    return float((one.float() - other).norm() / other.norm())
