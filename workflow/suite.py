@@ -100,6 +100,11 @@ def experiment_scope(plan: Plan) -> str:
     return "" if plan.experiment.scores == "published" else f"{plan.experiment.name}/"
 
 
+def scopes_of_all(plan: Plan) -> list[str]:
+    """The scopes whose figures belong to the whole experiment."""
+    return list(dict.fromkeys([experiment_scope(plan), *([""] if plan.experiment.published_figures else [])]))
+
+
 def statistics(plan: Plan, scope: str) -> Statistics:
     """How a scope's intervals are made: an experiment's choice leaves the published scores' alone."""
     return plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
@@ -151,19 +156,28 @@ def overview_files(scope: str) -> dict[str, str]:
     return _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
 
 
-def all_figures(analyses: Iterable[Analysis], scope: str) -> list[str]:
-    """The files of all figures of a scope."""
-    chosen = [analysis for analysis in analyses if analysis.scope == scope]
-    files = [
-        file.format(benchmark=analysis.benchmark) for analysis in chosen for file in figure_files(analysis).values()
+def all_figures(analyses: Iterable[Analysis], scopes: Iterable[str]) -> list[str]:
+    """The files of all figures of some scopes."""
+    scopes = list(scopes)
+    overviews = [file for scope in scopes for file in overview_files(scope).values()]
+    return _of_every_analysis(analyses, scopes, figure_files) + [str(file) for file in overviews]
+
+
+def all_tables(analyses: Iterable[Analysis], scopes: Iterable[str]) -> list[str]:
+    """The files of all tables of some scopes."""
+    return _of_every_analysis(analyses, list(scopes), table_files)
+
+
+def _of_every_analysis(
+    analyses: Iterable[Analysis], scopes: Sequence[str], files: Callable[[Analysis], dict[str, str]]
+) -> list[str]:
+    # str drops what makes a file part of the report: here it is an input
+    return [
+        str(pattern).format(benchmark=analysis.benchmark)
+        for analysis in analyses
+        if analysis.scope in scopes
+        for pattern in files(analysis).values()
     ]
-    return files + [str(file) for file in overview_files(scope).values()]
-
-
-def all_tables(analyses: Iterable[Analysis], scope: str) -> list[str]:
-    """The files of all tables of a scope."""
-    chosen = [analysis for analysis in analyses if analysis.scope == scope]
-    return [file.format(benchmark=analysis.benchmark) for analysis in chosen for file in table_files(analysis).values()]
 
 
 def _product_files(

@@ -127,6 +127,8 @@ class Experiment(Settings):
     """Later ones win."""
     scores: Literal["published", "own", "both"] = "both"
     """What figures and tables show: published scores, those of this experiment's runs, or both side by side."""
+    published_figures: bool = False
+    """Also make the figures and tables of the published scores alone."""
     partial: bool = False
     """Figures show the runs that are finished, instead of asking for the missing ones."""
     final_episodes: PositiveInt | None = None
