@@ -65,13 +65,13 @@ class WorldModelComponent(Component):
         self._replay = replay
         self._device = device
         share = settings.replay.prioritized_share
-        self._sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
+        self.sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
 
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
     def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
+        ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
         batch = self._replay.gather(ids, before=0, length=self._sequences.length)
         tokenizer = self._agent.tokenizer
         losses = world_model_losses(
@@ -86,7 +86,7 @@ class WorldModelComponent(Component):
             tokenizer.codebooks,
             self._sequences.context_length,
         )
-        self._sampler.update(batch.ids, losses.per_window.cpu().numpy())
+        self.sampler.update(batch.ids, losses.per_window.cpu().numpy())
         return losses.total, {
             "observation_loss": losses.observations,
             "reward_loss": losses.rewards,
@@ -95,11 +95,11 @@ class WorldModelComponent(Component):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"sampler": self._sampler.state_dict()}
+        return super().state_dict() | {"sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self._sampler.load_state_dict(state["sampler"])
+        self.sampler.load_state_dict(state["sampler"])
 
 
 class ControllerComponent(Component):
@@ -112,7 +112,7 @@ class ControllerComponent(Component):
         self._sequences = settings.sequences
         self._replay = replay
         self._device = device
-        self._sampler = UniformSampler(replay)
+        self.sampler = UniformSampler(replay)
         self._horizon = self._sequences.length - self._sequences.context_length + 1
         self._return_range = ReturnRange(self.schedule.batch_size * self._horizon).to(device)
         self._first_actor_epoch = self.schedule.start_after_epoch + self._settings.critic_warmup_epochs + 1
@@ -121,7 +121,7 @@ class ControllerComponent(Component):
         return self._replay.num_windows >= self.schedule.batch_size
 
     def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
+        ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
         context_length = self._sequences.context_length
         batch = self._replay.gather(ids, before=self._sequences.burn_in, length=context_length)
         agent = self._agent

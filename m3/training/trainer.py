@@ -55,13 +55,13 @@ class Trainer:
         self.collector = Collector(
             self.agent, environment, self.replay, settings.collection, settings.sequences.burn_in, settings.seed
         )
-        self._components: dict[str, Component] = {
+        self.components: dict[str, Component] = {
             "world_model": WorldModelComponent(self.agent, settings, self.replay, device),
             "controller": ControllerComponent(self.agent, settings, self.replay, device),
         }
         image = self.agent.tokenizer.image
         if image is not None:
-            self._components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
+            self.components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
         self.log = MetricLog()
 
     def run_epoch(self, progress: Progress) -> None:
@@ -85,8 +85,8 @@ class Trainer:
             scores = yield from evaluate(self.agent, self._test_environments, steps, temperature, seed, self._device)
             self.log.add_evaluation(self.epoch, self.collector.agent_steps, scores)
             return {"evaluation/return": float(scores.returns.mean())}
-        elif self._components[part].ready():
-            return (yield from self._components[part].train(random, self.epoch))
+        elif self.components[part].ready():
+            return (yield from self.components[part].train(random, self.epoch))
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "agent": to_arrays(self.agent.state_dict()),
-            "components": {name: component.state_dict() for name, component in self._components.items()},
+            "components": {name: component.state_dict() for name, component in self.components.items()},
             "collector": self.collector.state_dict(),
             "log": self.log.state_dict(),
         }
@@ -103,7 +103,7 @@ class Trainer:
         """Continue exactly; the replay must have been restored before."""
         self.epoch = state["epoch"]
         self.agent.load_state_dict(to_tensors(state["agent"]))
-        for name, component in self._components.items():
+        for name, component in self.components.items():
             component.load_state_dict(state["components"][name])
         self.collector.load_state_dict(state["collector"])
         self.log.load_state_dict(state["log"])

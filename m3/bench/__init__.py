@@ -1,0 +1,1 @@
+"""Timing of the real components on random data of the real shapes."""

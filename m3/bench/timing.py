@@ -1,0 +1,178 @@
+"""Times of a run's parts, from the code that training itself runs."""
+
+import resource
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from m3.agent.policy import Policy
+from m3.bench.synthetic import RandomEnvironment, random_lpips
+from m3.config.experiment import Run
+from m3.config.layers import Layer, validate
+from m3.config.loading import load_benchmark, load_run
+from m3.config.schema import RunSettings
+from m3.data.checkpoint import CheckpointFolder
+from m3.environments import VectorEnvironment
+from m3.nn.perceptual import Lpips
+from m3.seeding import Randomness, randomness
+from m3.training.components import WorldModelComponent
+from m3.training.progress import parts_of_epoch
+from m3.training.trainer import Trainer
+
+COMPONENTS = ("tokenizer", "world_model", "controller")
+PARTS = (*COMPONENTS, "replay", "collect", "evaluate", "checkpoint")
+"""``replay``: a draw and an update of a world-model batch. ``collect``: a step with an environment that takes no time.
+``evaluate``: the actions of all evaluation environments for one step."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One part: median, fastest and slowest seconds of a step, and how many steps were timed."""
+
+    part: str
+    batch_size: int | None
+    seconds: float
+    fastest: float
+    slowest: float
+    steps: int
+    peak_memory_gb: float
+    imagined_steps_per_second: float | None = None
+    """Of the controller: imagined steps of all trajectories."""
+
+
+class Bench:
+    """A trainer on random experience.
+
+    Args:
+        settings: of the run to time.
+        device: where the networks are.
+        stored_steps: steps in the replay.
+    """
+
+    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int) -> None:
+        self._settings = settings
+        self._device = device
+        environment = RandomEnvironment(settings.benchmark)
+        test_environments = VectorEnvironment(lambda: RandomEnvironment(settings.benchmark), count=1)
+        perceptual: Lpips | None = None
+        if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
+            perceptual = random_lpips().to(device)
+        self._trainer = Trainer(settings, environment, test_environments, perceptual, device)
+        self._fill(environment, stored_steps)
+
+    def time(self, part: str, steps: int, warmup: int) -> Timing:
+        """Time ``steps`` steps of a part after ``warmup`` steps that do not count."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        work = self._work(part)
+        seconds: list[float] = []
+        for index in range(warmup + steps):
+            start = perf_counter()
+            next(work)
+            self._synchronize()
+            if index >= warmup:
+                seconds.append(perf_counter() - start)
+        work.close()
+        middle = median(seconds)
+        batch_size = self._trainer.components[part].schedule.batch_size if part in self._trainer.components else None
+        imagined = None
+        if part == "controller" and batch_size is not None:
+            sequences = self._settings.sequences
+            imagined = batch_size * (sequences.length - sequences.context_length + 1) / middle
+        return Timing(part, batch_size, middle, min(seconds), max(seconds), steps, self._peak_memory(), imagined)
+
+    def parts(self) -> list[str]:
+        """The parts that the settings have."""
+        return [part for part in PARTS if part not in COMPONENTS or part in self._trainer.components]
+
+    def _work(self, part: str) -> Generator[None, None, None]:
+        """Endless steps of a part."""
+        trainer = self._trainer
+        random = randomness(self._device, self._settings.seed, "bench", part)
+        epoch = self._settings.epochs
+        while True:
+            if part == "collect":
+                yield from trainer.collector.collect(100, random)
+            elif part == "evaluate":
+                yield from self._repeat(lambda: self._act(random))
+            elif part == "replay":
+                yield from self._repeat(lambda: self._draw_and_update(random.numpy))
+            elif part == "checkpoint":
+                yield from self._checkpoints()
+            else:
+                yield from trainer.components[part].train(random, epoch)
+
+    def _repeat(self, action: Callable[[], None]) -> Iterator[None]:
+        while True:
+            action()
+            yield
+
+    def _draw_and_update(self, rng: np.random.Generator) -> None:
+        world_model = self._trainer.components["world_model"]
+        assert isinstance(world_model, WorldModelComponent)
+        sampler = world_model.sampler
+        batch_size = self._settings.world_model.schedule.batch_size
+        ids = sampler.sample(batch_size, rng)
+        sampler.update(ids, rng.random(batch_size))
+
+    def _act(self, random: Randomness) -> None:
+        count = self._settings.evaluation.environments
+        policy = Policy(self._trainer.agent, self._settings.evaluation.temperature)
+        rows = self._trainer.replay.rows(0, count)
+        policy.act(rows.observations, policy.initial_state(count), random)
+
+    def _checkpoints(self) -> Iterator[None]:
+        with TemporaryDirectory() as folder:
+            checkpoints = CheckpointFolder(Path(folder) / "checkpoints", "bench")
+            checkpoints.load_latest(self._trainer.replay)
+            while True:
+                checkpoints.save(self._trainer.epoch, self._trainer.state_dict(), self._trainer.replay)
+                yield
+
+    def _fill(self, environment: RandomEnvironment, steps: int) -> None:
+        observation = environment.reset()
+        for _ in range(steps):
+            action = environment.random_action()
+            step = environment.step(action)
+            self._trainer.replay.add(
+                observation, action, step.reward, step.terminated, step.truncated, step.observation
+            )
+            observation = environment.reset() if step.truncated else step.observation
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def _peak_memory(self) -> float:
+        """Of the device in GB; on the CPU, of the whole process so far."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def projected_hours(settings: RunSettings, timings: list[Timing]) -> dict[str, float]:
+    """Hours that each timed part takes of a whole run."""
+    steps: dict[str, int] = {}
+    for epoch in range(1, settings.epochs + 1):
+        for part, count in parts_of_epoch(settings, epoch).items():
+            steps[part] = steps.get(part, 0) + count
+    return {t.part: steps[t.part] * t.seconds / 3600 for t in timings if t.part in steps and t.part != "evaluate"}
+
+
+def bench_settings(benchmark: str, variant: str, batch_size: int | None) -> RunSettings:
+    """The settings of a benchmark's runs, with another batch size for all components where one is given."""
+    loaded = load_benchmark(benchmark)
+    settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0))
+    if batch_size is None:
+        return settings
+    content = settings.model_dump()
+    for part in COMPONENTS:
+        if content[part] is not None:
+            content[part]["schedule"]["batch_size"] = batch_size
+    return validate(RunSettings, [Layer("--batch", content)])
