@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m3.nn import retention
+from m3.nn.dropout import dropout
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class RetentionLayer(nn.Module):
         return x.reshape(batch, total // tokens if tokens else 0, tokens, heads, width).transpose(2, 3)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
 
 class RetNet(nn.Module):
