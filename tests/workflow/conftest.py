@@ -3,7 +3,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def run(args):
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project in which training and evaluation are quick stand-ins of the same interface."""
+    """A copy of the project."""
 
     folder: Path
 
@@ -79,15 +78,20 @@ class Project:
 def copy_project(folder: Path) -> Project:
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "m3/cli/train.py").write_text(TRAIN)
-    (folder / "m3/cli/evaluate.py").write_text(EVALUATE)
     (folder / "config/own.yaml").write_text(EXPERIMENT)
     return Project(folder)
 
 
+def with_stand_ins(project: Project) -> Project:
+    """The project with training and evaluation replaced by quick stand-ins of the same interface."""
+    (project.folder / "m3/cli/train.py").write_text(TRAIN)
+    (project.folder / "m3/cli/evaluate.py").write_text(EVALUATE)
+    return project
+
+
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    project = with_stand_ins(copy_project(tmp_path_factory.mktemp("finished") / "project"))
     result = project.snakemake("--cores", "2", "runs")
     assert result.returncode == 0, result.stderr
     return project
@@ -101,11 +105,14 @@ def finished(finished_once: Project, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project in which nothing was run."""
+    """A project with stand-ins in which nothing was run."""
+    return with_stand_ins(copy_project(tmp_path / "project"))
+
+
+@pytest.fixture
+def real_project(tmp_path: Path) -> Project:
+    """A project as it is, in which nothing was run."""
     return copy_project(tmp_path / "project")
-
-
-Jobs = Callable[[str, int], Counter[str]]
 
 
 def run_jobs(task: str, seed: int) -> Counter[str]:
