@@ -1,6 +1,5 @@
 """LPIPS, the perceptual distance of Zhang et al. 2018 (v0.1, VGG16), from two weight files on disk."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m3.errors import UserError
+from m3.torch_files import read_torch_file
 
 VGG_FILE = "vgg16-397923af.pth"
 """ImageNet weights of VGG16, as torchvision publishes them."""
@@ -79,10 +79,10 @@ def load_lpips(folder: Path) -> Lpips:
             f"tokenizer.perceptual is lpips, but {' and '.join(missing)} not found in {folder}: "
             "`snakemake --cores 1 perceptual_weights` downloads them, or set tokenizer.perceptual to none"
         )
+    vgg, linear = (read_torch_file(folder / name) for name in (VGG_FILE, LINEAR_FILE))
     try:
-        vgg, linear = (
-            torch.load(folder / name, map_location="cpu", weights_only=True) for name in (VGG_FILE, LINEAR_FILE)
-        )
-        return Lpips(vgg, linear)
-    except (KeyError, RuntimeError, EOFError, pickle.UnpicklingError, AttributeError) as error:
-        raise UserError(f"the perceptual weights in {folder} are damaged or of another kind ({error})") from error
+        lpips = Lpips(vgg, linear)
+        lpips(*torch.zeros(2, 1, 3, 16, 16))  # fails where layers do not fit together
+    except (KeyError, AttributeError, RuntimeError) as error:
+        raise UserError(f"the perceptual weights in {folder} are of another kind ({error})") from error
+    return lpips

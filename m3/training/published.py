@@ -1,12 +1,10 @@
 """The authors' published checkpoints as weights of ours."""
 
-import pickle
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
@@ -14,6 +12,7 @@ from m3.agent.reference_weights import from_reference
 from m3.config.schema import RunSettings
 from m3.environments import make_environment
 from m3.errors import UserError
+from m3.torch_files import read_torch_file
 from m3.training.weights import save_weights
 
 PARTS = ("tokenizer", "world_model", "actor_critic")
@@ -61,13 +60,7 @@ def import_weights(published: Path, settings: RunSettings, output: Path) -> Impo
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dictionary in a file, with one flat name per tensor."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is not a file of torch.save with tensors only: {_first_line(error)}") from error
-    state = _flatten(content) if isinstance(content, Mapping) else {}
+    state = _flatten(read_torch_file(path))
     if not any(name.startswith(PARTS) for name in state):
         raise UserError(f"{path} has no weights under the names of M3 ({', '.join(PARTS)})")
     return state
@@ -85,7 +78,3 @@ def _flatten(content: Mapping[str, object], prefix: str = "") -> dict[str, Tenso
 
 def _list(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,28 @@
+"""Files of ``torch.save`` from elsewhere, read without executing code from them."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from m3.errors import UserError
+
+
+def read_torch_file(path: Path) -> Mapping[Any, Any]:
+    """The mapping in a file of tensors, on the CPU.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, AttributeError, pickle.UnpicklingError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path} is damaged or not a file of torch.save with tensors only: {reason}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds no state dictionary but a {type(content).__name__}")
+    return content
