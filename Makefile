@@ -33,7 +33,7 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 quickstart: $(INSTALLED)
-	$(BIN)/snakemake --cores all --quiet host --configfile config/quickstart.yaml
+	$(BIN)/snakemake --cores all --quiet host rules --configfile config/quickstart.yaml
 	@echo
 	@echo "Where to look:"
 	@echo "  figures/quickstart/          figures (PDF, PNG) and tables (Markdown, LaTeX, CSV, HTML)"
