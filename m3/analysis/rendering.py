@@ -80,7 +80,7 @@ _PAGE = """<!DOCTYPE html>
 body {{ font: 13px/1.4 system-ui, sans-serif; color: #222; background: #fff; margin: 1em; }}
 h1 {{ font-size: 16px; margin: 0 0 .3em; }}
 p {{ color: #666; margin: 0 0 .2em; max-width: 70em; }}
-table {{ border-collapse: collapse; margin-top: 1em; font-variant-numeric: tabular-nums; }}
+table {{ border-collapse: separate; border-spacing: 0; margin-top: 1em; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .2em .7em; text-align: right; white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; position: sticky; left: 0; background: #fff; }}
 thead th {{ border-bottom: 1.5px solid #222; font-weight: 600; position: sticky; top: 0; background: #fff; }}
