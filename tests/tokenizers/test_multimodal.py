@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy_settings import toy_settings
+from toy_runs import toy_settings
 
 from m3.environments import make_environment
 from m3.errors import UserError

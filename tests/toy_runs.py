@@ -1,9 +1,15 @@
-"""Settings of runs on the toy environments, small enough that an epoch takes a fraction of a second."""
+"""Runs and agents on the toy environments, small enough that an epoch takes a fraction of a second."""
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from m3.agent.agent import Agent
 from m3.config.layers import merge
 from m3.config.schema import RunSettings
+from m3.environments import make_environment
+from m3.specs import DiscreteActions
 
 TASKS_WITH_IMAGES = ("image", "all_modalities")
 
@@ -50,3 +56,27 @@ def toy_settings(task: str, **changes: Any) -> RunSettings:
             "schedule": {"start_after_epoch": 0, "steps_per_epoch": 2, "batch_size": 4},
         }
     return RunSettings.model_validate(merge([content, changes]))
+
+
+def toy_agent(task: str, seed: int = 0, **changes: Any) -> Agent:
+    """The freshly initialised agent of ``toy_settings``, in evaluation mode."""
+    settings = toy_settings(task, **changes)
+    environment = make_environment(settings.environment, task, "train")
+    torch.manual_seed(seed)
+    return Agent(settings, environment.observation_spec, environment.action_spec).eval()
+
+
+def random_steps(agent: Agent, *shape: int, seed: int = 0) -> tuple[dict[str, Tensor], Tensor]:
+    """Random tokens int64 (*shape, K_m, C_m) of each modality, and random actions (*shape, A)."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = {
+        name: torch.stack(
+            [torch.randint(size, (*shape, spec.count), generator=generator) for size in spec.vocabularies], dim=-1
+        )
+        for name, spec in agent.tokenizer.tokens.items()
+    }
+    actions = agent.actor_critic.actions
+    if isinstance(actions, DiscreteActions):
+        columns = [torch.randint(size, shape, generator=generator) for size in actions.sizes]
+        return tokens, torch.stack(columns, dim=-1)
+    return tokens, torch.rand(*shape, actions.dimensions, generator=generator) * 2 - 1
