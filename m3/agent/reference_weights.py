@@ -18,10 +18,8 @@ _MODALITY = r"(image|vector|token_2d|token)"
 
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"tokenizer\.tokenizers\.image\.embedding\.", "tokenizer.modalities.image.codes."),
-    (
-        r"tokenizer\.tokenizers\.image\.(encoder|decoder)\.cnn\.1\.(\d+)\.2\.conv\.",
-        r"tokenizer.modalities.image.\1.1.\2.3.",
-    ),
+    (r"tokenizer\.tokenizers\.image\.encoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.encoder.1.\1.3."),
+    (r"tokenizer\.tokenizers\.image\.decoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.decoder.1.\1.2."),
     (r"tokenizer\.tokenizers\.image\.(encoder|decoder)\.cnn\.", r"tokenizer.modalities.image.\1."),
     (r"world_model\.obs_emb_map\.", "world_model.observation_embedding.tables.image.projection."),
     (

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from m3.config.schema import ImageTokenizerSettings
 from m3.errors import UserError
+from m3.nn.upsampling import UpsampleConv
 from m3.specs import ModalitySpec
 from m3.tokenizers.base import ModalityTokenizer, TokenSpec, ViewSpec
 
@@ -39,8 +40,7 @@ def _downsample(channels: int) -> nn.Sequential:
 
 
 def _upsample(channels: int, outputs: int) -> nn.Sequential:
-    upsample = nn.Upsample(scale_factor=2, mode="nearest-exact")
-    return nn.Sequential(*_norm_silu(channels), upsample, nn.Conv2d(channels, outputs, 3, padding=1))
+    return nn.Sequential(*_norm_silu(channels), UpsampleConv(channels, outputs))
 
 
 def _output(channels: int, outputs: int) -> nn.Sequential:
