@@ -11,9 +11,9 @@ _UPSAMPLED = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0)
 class UpsampleConv(nn.Conv2d):
     """Nearest-neighbour upsampling by 2, then a 3x3 convolution with padding 1.
 
-    Every pixel is doubled, so taps that read the same pixel add up: the two operations are one transposed convolution of
-    stride 2 with a 4x4 kernel made of sums of the 3x3 one, which takes less than half the products and never holds the
-    upsampled map.
+    Every pixel is doubled, so taps that read the same pixel add up: the two operations are one transposed convolution
+    of stride 2 with a 4x4 kernel of sums of the 3x3 one's weights. It takes less than half the products and never holds
+    the upsampled map.
     """
 
     expansion: Tensor
