@@ -110,7 +110,7 @@ def start_imagination(
     policy: ActorCritic,
     imagination: Imagination,
     tokenizer: Tokenizer,
-    observations: Mapping[str, Tensor],
+    tokens: Mapping[str, Tensor],
     actions: Tensor,
     mask: Tensor,
     context_length: int,
@@ -118,11 +118,10 @@ def start_imagination(
     """Burn in on all but the last step of real windows; imagination starts from their last ``context_length`` blocks.
 
     Args:
-        observations: raw, (B, burn-in + context_length, ...) per modality.
+        tokens: int64 (B, burn-in + context_length, K_m, C_m) per modality.
         actions: (B, burn-in + context_length, A); the last one is not used.
         mask: bool (B, burn-in + context_length), false before an episode's first step, true for the context.
     """
-    tokens = tokenizer.encode(observations)
     past = tokenizer.decode({name: t[:, :-1] for name, t in tokens.items()})
     policy_state = policy.burn_in(past, actions[:, :-1], mask[:, :-1])
     context = {name: t[:, -context_length:] for name, t in tokens.items()}

@@ -23,6 +23,8 @@ class Batch:
 
     ids: np.ndarray
     """(B,) int64: what to hand back to the sampler."""
+    rows: np.ndarray
+    """(B, T) int64: numbers of the steps' rows; where mask is False, of no row of the episode."""
     observations: dict[str, np.ndarray]
     """Modality -> (B, T, ...): image uint8, vector float32, tokens in the smallest integer type that fits."""
     actions: np.ndarray
@@ -81,8 +83,7 @@ class Replay:
         self._modalities = observation_spec.modalities
         self._context_length = context_length
         self._columns = _empty_columns(observation_spec, action_spec)
-        row_bytes = sum(column.dtype.itemsize * int(np.prod(column.shape[1:])) for column in self._columns.values())
-        self._capacity = capacity_bytes // row_bytes
+        self._capacity = capacity_bytes // self.row_bytes
         if self._capacity < context_length + 2:
             raise UserError(f"a replay of {capacity_bytes} bytes does not hold one window; raise its capacity")
         self._episodes = EpisodeTable(context_length)
@@ -92,6 +93,16 @@ class Replay:
         self.next_row = 0
         """The number that the next row will get."""
         self._resize(min(_INITIAL_ROWS, self._capacity))
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory that a row takes."""
+        return sum(column.dtype.itemsize * int(np.prod(column.shape[1:])) for column in self._columns.values())
+
+    @property
+    def capacity_rows(self) -> int:
+        """Rows that can be stored at most."""
+        return self._capacity
 
     @property
     def num_rows(self) -> int:
@@ -152,13 +163,14 @@ class Replay:
         """Ids of windows given by their running numbers, which must be in [first_window, next_window)."""
         return self._episodes.window_starts(windows)
 
-    def gather(self, ids: np.ndarray, before: int, length: int) -> Batch:
+    def gather(self, ids: np.ndarray, before: int, length: int, modalities: Iterable[str] | None = None) -> Batch:
         """The steps from ``before`` steps before the windows' first rows to ``length`` steps from there.
 
         Args:
             ids: (B,) int64, ids of stored windows.
             before: steps in front of the windows, such as the burn-in of a recurrent network.
             length: steps from the windows' first rows on.
+            modalities: those whose observations are wanted; none: all.
 
         Returns:
             B windows of T = before + length steps.
@@ -172,12 +184,14 @@ class Replay:
         first, end = self._episodes.bounds_of(ids)
         rows = ids[:, None] + np.arange(-before, length)
         mask = (rows >= first[:, None]) & (rows < end[:, None])
-        columns = self._take(rows, [name for name in self._columns if name not in ("truncated", "final")])
+        wanted = list(self._modalities if modalities is None else modalities)
+        names = [*(_OBSERVATION + name for name in wanted), "actions", "rewards", "terminated"]
+        columns = self._take(rows, names)
         if not mask.all():
             for values in columns.values():
                 values[~mask] = 0
-        observations = {name: columns[_OBSERVATION + name] for name in self._modalities}
-        return Batch(ids, observations, columns["actions"], columns["rewards"], columns["terminated"], mask)
+        observations = {name: columns[_OBSERVATION + name] for name in wanted}
+        return Batch(ids, rows, observations, columns["actions"], columns["rewards"], columns["terminated"], mask)
 
     def sample_rows(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``count`` different rows uniformly, for training on single observations. (count,) int64."""

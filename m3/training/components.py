@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,14 +15,10 @@ from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
 from m3.training.component import Component
+from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
 from m3.world_model.imagination import Imagination
 from m3.world_model.losses import WorldModelBatch, world_model_losses
-
-
-def to_device(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
-    """NumPy arrays as tensors."""
-    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 
 class TokenizerComponent(Component):
@@ -49,7 +44,7 @@ class TokenizerComponent(Component):
 
     def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
-        frames = to_device(self._replay.observations_at(rows), self._device)["image"]
+        frames = torch.from_numpy(self._replay.observations_at(rows)["image"]).to(self._device)
         losses = self._image.losses(frames, self._perceptual)
         return sum(losses, start=torch.zeros((), device=self._device)), losses._asdict()
 
@@ -57,12 +52,15 @@ class TokenizerComponent(Component):
 class WorldModelComponent(Component):
     """Trains the world model and its ensemble on windows, partly by priority."""
 
-    def __init__(self, agent: Agent, settings: RunSettings, replay: Replay, device: torch.device) -> None:
+    def __init__(
+        self, agent: Agent, settings: RunSettings, replay: Replay, tokens: ReplayTokens, device: torch.device
+    ) -> None:
         part = settings.world_model
         super().__init__("world_model", agent.world_model, part.schedule, part.optimizer, decay_all=False)
         self._agent = agent
         self._sequences = settings.sequences
         self._replay = replay
+        self._tokens = tokens
         self._device = device
         share = settings.replay.prioritized_share
         self.sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
@@ -72,18 +70,17 @@ class WorldModelComponent(Component):
 
     def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
-        batch = self._replay.gather(ids, before=0, length=self._sequences.length)
-        tokenizer = self._agent.tokenizer
+        batch, tokens = self._tokens.windows(ids, before=0, length=self._sequences.length)
         losses = world_model_losses(
             self._agent.world_model,
             WorldModelBatch(
-                tokens=tokenizer.encode(to_device(batch.observations, self._device)),
+                tokens=tokens,
                 actions=torch.from_numpy(batch.actions).to(self._device),
                 rewards=torch.from_numpy(batch.rewards).to(self._device),
                 terminated=torch.from_numpy(batch.terminated).to(self._device),
                 mask=torch.from_numpy(batch.mask).to(self._device),
             ),
-            tokenizer.codebooks,
+            self._agent.tokenizer.codebooks,
             self._sequences.context_length,
         )
         self.sampler.update(batch.ids, losses.per_window.cpu().numpy())
@@ -105,14 +102,17 @@ class WorldModelComponent(Component):
 class ControllerComponent(Component):
     """Trains actor and critic in imagination, from real context."""
 
-    def __init__(self, agent: Agent, settings: RunSettings, replay: Replay, device: torch.device) -> None:
+    def __init__(
+        self, agent: Agent, settings: RunSettings, replay: Replay, tokens: ReplayTokens, device: torch.device
+    ) -> None:
         self._settings = settings.controller
         super().__init__("controller", agent.actor_critic, self._settings.schedule, self._settings.optimizer)
         self._agent = agent
         self._sequences = settings.sequences
         self._replay = replay
+        self._tokens = tokens
         self._device = device
-        self.sampler = UniformSampler(replay)
+        self._sampler = UniformSampler(replay)
         self._horizon = self._sequences.length - self._sequences.context_length + 1
         self._return_range = ReturnRange(self.schedule.batch_size * self._horizon).to(device)
         self._first_actor_epoch = self.schedule.start_after_epoch + self._settings.critic_warmup_epochs + 1
@@ -121,16 +121,16 @@ class ControllerComponent(Component):
         return self._replay.num_windows >= self.schedule.batch_size
 
     def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
+        ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
         context_length = self._sequences.context_length
-        batch = self._replay.gather(ids, before=self._sequences.burn_in, length=context_length)
+        batch, tokens = self._tokens.windows(ids, before=self._sequences.burn_in, length=context_length)
         agent = self._agent
         imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, random.torch)
         state, start = start_imagination(
             agent.actor_critic,
             imagination,
             agent.tokenizer,
-            to_device(batch.observations, self._device),
+            tokens,
             torch.from_numpy(batch.actions).to(self._device),
             torch.from_numpy(batch.mask).to(self._device),
             context_length,

@@ -16,6 +16,7 @@ from m3.training.components import ControllerComponent, TokenizerComponent, Worl
 from m3.training.evaluator import evaluate
 from m3.training.metrics import MetricLog
 from m3.training.progress import Progress, Work, parts_of_epoch
+from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
 
 
@@ -49,15 +50,17 @@ class Trainer:
         self._device = device
         self._test_environments = test_environments
         self.epoch = 0
+        self.frames_per_step = environment.frames_per_step
         torch.manual_seed(derive(settings.seed, "initialisation"))
         self.agent = Agent(settings, environment.observation_spec, environment.action_spec).eval().to(device)
         self.replay = new_replay(settings, environment)
         self.collector = Collector(
             self.agent, environment, self.replay, settings.collection, settings.sequences.burn_in, settings.seed
         )
+        self._tokens = ReplayTokens(self.agent.tokenizer, self.replay, device)
         self.components: dict[str, Component] = {
-            "world_model": WorldModelComponent(self.agent, settings, self.replay, device),
-            "controller": ControllerComponent(self.agent, settings, self.replay, device),
+            "world_model": WorldModelComponent(self.agent, settings, self.replay, self._tokens, device),
+            "controller": ControllerComponent(self.agent, settings, self.replay, self._tokens, device),
         }
         image = self.agent.tokenizer.image
         if image is not None:
@@ -67,6 +70,7 @@ class Trainer:
     def run_epoch(self, progress: Progress) -> None:
         """The next epoch."""
         self.epoch += 1
+        self._tokens.forget()  # the tokenizer trains before any other part reads them
         metrics: dict[str, float] = {}
         for part, steps in parts_of_epoch(self._settings, self.epoch).items():
             random = randomness(self._device, self._settings.seed, part, self.epoch)

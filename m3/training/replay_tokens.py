@@ -1,0 +1,69 @@
+"""Tokens of stored observations, with those of images kept until the tokenizer changes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m3.data.replay import Batch, Replay
+from m3.tokenizers.multimodal import Tokenizer
+
+_FRAMES_AT_ONCE = 256
+
+
+class ReplayTokens:
+    """Tokens of the replay's rows. The same frames are in many batches of an epoch, but are encoded once.
+
+    Args:
+        tokenizer: in evaluation mode whenever tokens are asked for.
+        replay: whose rows they are.
+        device: where tokens are wanted.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, replay: Replay, device: torch.device) -> None:
+        self._tokenizer = tokenizer
+        self._replay = replay
+        self._device = device
+        self._kept = [name for name, spec in tokenizer.tokens.items() if spec.code_size]
+        self._fresh = [name for name in tokenizer.tokens if name not in self._kept]
+        self._tables: dict[str, Tensor] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Encode anew from now on: to be called when the tokenizer may have changed."""
+        slots = self._replay.num_slots
+        self._row_of_slot = np.full(slots, -1)
+        for name in self._kept:
+            if name not in self._tables or len(self._tables[name]) != slots:
+                count = self._tokenizer.tokens[name].count
+                self._tables[name] = torch.zeros(slots, count, dtype=torch.int32, device=self._device)
+
+    def windows(self, ids: np.ndarray, before: int, length: int) -> tuple[Batch, dict[str, Tensor]]:
+        """Windows of the replay (see ``Replay.gather``) and their tokens, int64 (B, T, K, C) per modality.
+
+        The batch has the observations of those modalities only that are not kept. Tokens of steps that do not exist
+        mean nothing.
+        """
+        batch = self._replay.gather(ids, before, length, self._fresh)
+        observations = {name: torch.from_numpy(o).to(self._device) for name, o in batch.observations.items()}
+        fresh = self._tokenizer.encode(observations)
+        kept = self._lookup(batch) if self._kept else {}
+        return batch, {name: kept[name] if name in kept else fresh[name] for name in self._tokenizer.tokens}
+
+    def _lookup(self, batch: Batch) -> dict[str, Tensor]:
+        if len(self._row_of_slot) != self._replay.num_slots:
+            self.forget()
+        rows = np.unique(batch.rows[batch.mask])
+        slots = rows % self._replay.num_slots
+        missing = rows[self._row_of_slot[slots] != rows]
+        for start in range(0, len(missing), _FRAMES_AT_ONCE):
+            self._encode(missing[start : start + _FRAMES_AT_ONCE])
+        wanted = torch.from_numpy(np.where(batch.mask, batch.rows % self._replay.num_slots, 0)).to(self._device)
+        return {name: self._tables[name][wanted][..., None].long() for name in self._kept}
+
+    def _encode(self, rows: np.ndarray) -> None:
+        slots = rows % self._replay.num_slots
+        observations = self._replay.observations_at(rows)
+        frames = {name: torch.from_numpy(observations[name]).to(self._device) for name in self._kept}
+        for name, tokens in self._tokenizer.encode(frames).items():
+            self._tables[name][torch.from_numpy(slots).to(self._device)] = tokens[..., 0].int()
+        self._row_of_slot[slots] = rows
