@@ -1,0 +1,128 @@
+"""A trained agent for use elsewhere.
+
+    import m3
+
+    agent = m3.load("results/runs/atari100k/tiny/Breakout/seed-0")
+    agent.reset()
+    action = agent.act(observation)
+
+An observation is a mapping from modality to array, as the environments of ``agent.make_environment()`` give it.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m3.agent.agent import Agent
+from m3.agent.policy import Policy
+from m3.config.schema import RunSettings
+from m3.environments import Environment, Mode, make_environment
+from m3.errors import UserError
+from m3.seeding import randomness
+from m3.specs import ActionSpec, ObservationSpec
+from m3.training.devices import select_device
+from m3.training.experience import newest_checkpoint
+from m3.training.run import CHECKPOINTS, WEIGHTS
+from m3.training.state import to_tensors
+from m3.training.weights import load_weights
+
+
+class LoadedAgent:
+    """A trained agent that acts on one observation after another.
+
+    Args:
+        settings: of its run.
+        state: the networks' parameters and buffers.
+        agent_steps: how long it has trained.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, settings: RunSettings, state: Mapping[str, Tensor], agent_steps: int, device: torch.device
+    ) -> None:
+        self.settings = settings
+        self.agent_steps = agent_steps
+        self.device = device
+        with closing(self.make_environment()) as environment:
+            self.observation_spec: ObservationSpec = environment.observation_spec
+            self.action_spec: ActionSpec = environment.action_spec
+        self.networks = Agent(settings, self.observation_spec, self.action_spec).eval()
+        try:
+            self.networks.load_state_dict(dict(state))
+        except RuntimeError as error:
+            raise UserError("the weights are of networks that this version of M3 does not have: train again") from error
+        self.networks.to(device)
+        self._policy = Policy(self.networks, settings.evaluation.temperature)
+        self.reset(seed=0)
+
+    def make_environment(self, mode: Mode = "test") -> Environment:
+        """An environment of the task that the agent was trained on."""
+        return make_environment(self.settings.environment, self.settings.task, mode)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget the episode; to be called before the first observation of another one.
+
+        Args:
+            seed: of the random choices from here on; none: they go on as they would have.
+        """
+        if seed is not None:
+            self._random = randomness(self.device, seed, "acting")
+        self._state = self._policy.initial_state(1)
+
+    def act(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Choose an action.
+
+        Args:
+            observation: modality -> array of the shape and dtype in ``observation_spec``.
+
+        Returns:
+            (A,) int64 or float32, as ``action_spec`` says.
+
+        Raises:
+            UserError: the observation lacks a modality or has another shape.
+        """
+        self._check(observation)
+        batch = {name: np.asarray(observation[name])[None] for name in self.observation_spec.modalities}
+        actions, self._state = self._policy.act(batch, self._state, self._random)
+        return actions[0]
+
+    def _check(self, observation: Mapping[str, np.ndarray]) -> None:
+        for name, spec in self.observation_spec.modalities.items():
+            given = np.shape(observation[name]) if name in observation else "nothing"
+            if given != spec.shape:
+                raise UserError(f"the agent observes {name} {spec.dtype} {spec.shape}, given is {given}")
+
+
+def load_agent(path: Path, device: str = "cpu") -> LoadedAgent:
+    """The agent in a run's folder or weights file; of a run that is not finished, as in its newest checkpoint.
+
+    Raises:
+        UserError: there is none, or its environment's packages are missing.
+    """
+    chosen = select_device(device)
+    if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
+        checkpoint = newest_checkpoint(path)
+        state = to_tensors(checkpoint.trainer["agent"])
+        return LoadedAgent(checkpoint.settings, state, checkpoint.trainer["collector"]["agent_steps"], chosen)
+    weights = load_weights(_weights_file(path))
+    return LoadedAgent(weights.settings, weights.state, weights.agent_steps, chosen)
+
+
+def _weights_file(path: Path) -> Path:
+    if path.is_dir():
+        if not (path / WEIGHTS).exists():
+            runs = sorted(str(found.parent) for found in path.glob(f"**/{WEIGHTS}"))
+            hint = f"did you mean {runs[0]}?" if runs else "train it first (python -m m3 train --help)"
+            raise UserError(f"{path} has no trained agent ({WEIGHTS}): {hint}")
+        return path / WEIGHTS
+    if not path.exists():
+        siblings = [str(found) for found in path.parent.iterdir()] if path.parent.is_dir() else []
+        nearest = get_close_matches(str(path), siblings, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "give a run's folder, such as results/runs/.../seed-0"
+        raise UserError(f"{path} does not exist: {hint}")
+    return path
