@@ -1,0 +1,170 @@
+"""Imagined trajectories, and what actor and critic learn from them."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+from toy_runs import random_steps, toy_agent, toy_settings
+
+from m3.agent.agent import Agent
+from m3.agent.behavior import BehaviorLosses, Trajectory, behavior_losses, imagine, start_imagination
+from m3.agent.encoders import classes_to_actions
+from m3.nn.distributions import symexp
+from m3.nn.scaling import ReturnRange
+from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
+
+BATCH, CONTEXT, BURN_IN, HORIZON = 3, 2, 4, 4
+
+
+def real_windows(agent: Agent) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Tokens, actions and mask; the first window is left-padded by two steps."""
+    tokens, actions = random_steps(agent, BATCH, BURN_IN + CONTEXT)
+    mask = torch.ones(BATCH, BURN_IN + CONTEXT, dtype=torch.bool)
+    mask[0, :2] = False
+    return tokens, actions, mask
+
+
+def play(agent: Agent, imagination: Imagination, seed: int = 0) -> Trajectory:
+    state, start = start_imagination(
+        agent.actor_critic, imagination, agent.tokenizer, *real_windows(agent), context_length=CONTEXT
+    )
+    generator = torch.Generator().manual_seed(seed)
+    return imagine(agent.actor_critic, state, imagination, start, agent.tokenizer, HORIZON, generator)
+
+
+def world_model_of(agent: Agent) -> Imagination:
+    return Imagination(agent.world_model, agent.tokenizer.codebooks, torch.Generator().manual_seed(0))
+
+
+class Scripted(Imagination):
+    """Rewards 1, 2, 3, ..., disagreements of ten times as much, and an end in the first window with step 2."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(agent.world_model, agent.tokenizer.codebooks, torch.Generator().manual_seed(0))
+        self.steps = 0
+
+    def step(self, state: ImaginedState, action: Tensor) -> tuple[ImaginedStep, ImaginedState]:
+        self.steps += 1
+        _, following = super().step(state, action)
+        reward = torch.full((BATCH,), float(self.steps))
+        end = (torch.arange(BATCH) == 0) & (self.steps == 2)
+        return ImaginedStep(reward, end, 10 * reward), following
+
+
+@pytest.mark.parametrize("task", ["mixed", "vector"])
+@torch.no_grad()
+def test_the_first_action_follows_the_real_steps_and_continues_both_networks_from_the_same_observation(
+    task: str,
+) -> None:
+    """The actor as if it had acted through the real steps; the world model from the context and this action."""
+    agent = toy_agent(task)
+    policy, model = agent.actor_critic, agent.world_model
+    trajectory = play(agent, world_model_of(agent))
+
+    tokens, actions, mask = real_windows(agent)
+    views = agent.tokenizer.decode(tokens)
+    state = policy.burn_in({n: v[:, :-1] for n, v in views.items()}, actions[:, :-1], mask[:, :-1])
+    output, _ = policy.observe({n: v[:, -1] for n, v in views.items()}, state)
+    assert_close(trajectory.values[:, 0], output.value)
+
+    classes = policy.distribution(output.logits).sample(torch.Generator().manual_seed(0))
+    assert_close(trajectory.log_probs[:, 0], policy.distribution(output.logits).log_prob(classes))
+    actions[:, -1] = classes_to_actions(classes, policy.actions)
+    context = {name: t[:, -CONTEXT:] for name, t in tokens.items()}
+    blocks = model.embed(context, actions[:, -CONTEXT:], agent.tokenizer.codebooks)
+    following = model.predict(blocks, model.empty_memory(BATCH), predictions=1)[0][:, 0, -1]
+    assert_close(trajectory.rewards[:, 0], model.reward_head.scalar.mean(model.reward_head(following)))
+
+
+def test_rewards_and_ends_belong_to_the_step_whose_action_caused_them() -> None:
+    agent = toy_agent("mixed")
+    imagination = Scripted(agent)
+    trajectory = play(agent, imagination)
+    assert trajectory.rewards.tolist() == [[1, 2, 3, 0]] * BATCH
+    assert trajectory.disagreements.tolist() == [[10, 20, 30, 0]] * BATCH
+    assert trajectory.ends.tolist() == [[False, True, False, False], [False] * 4, [False] * 4]
+    assert imagination.steps == HORIZON - 1  # nothing reads what follows the last action
+
+
+def test_only_the_policy_learns() -> None:
+    agent = toy_agent("all_modalities")
+    trajectory = play(agent, world_model_of(agent))
+    (trajectory.log_probs + trajectory.entropies).sum().backward(retain_graph=True)
+    trajectory.values.sum().backward()
+    assert all(p.grad is None for part in (agent.tokenizer, agent.world_model) for p in part.parameters())
+    assert all(p.grad is not None for p in agent.actor_critic.parameters())
+
+
+def hand_built(ends: list[list[bool]]) -> Trajectory:
+    """Two trajectories of four steps; values in symlog space, as the plain value head gives them."""
+    return Trajectory(
+        log_probs=torch.tensor([[-1.0, -2, -3, -4], [-0.5, -1, -1.5, -2]], requires_grad=True),
+        entropies=torch.tensor([[1.0, 2, 3, 4], [4.0, 3, 2, 1]], requires_grad=True),
+        values=torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]], requires_grad=True),
+        rewards=torch.tensor([[1.0, 2, 3, 0], [10.0, 0, -10, 0]]),
+        ends=torch.tensor(ends),
+        disagreements=torch.tensor([[0.5, 0, 0, 0], [0, 0, 2.0, 0]]),
+    )
+
+
+def losses_of(trajectory: Trajectory, **controller: Any) -> BehaviorLosses:
+    controller = {"discount": 1.0, "lambda_": 1.0, **controller}
+    settings = toy_settings("mixed", regression="symlog_mse", controller=controller).controller
+    agent = toy_agent("mixed", regression="symlog_mse")
+    return behavior_losses(agent.actor_critic, trajectory, settings, ReturnRange(batch_returns=8))
+
+
+def test_losses_by_hand_without_ends() -> None:
+    """Discount and lambda of 1: the returns are the sums of what comes, and the last value."""
+    trajectory = hand_built([[False] * 4] * 2)
+    losses = losses_of(trajectory, extrinsic_weight=2.0, intrinsic_weight=3.0, entropy_weight=0.1)
+    rewards = torch.tensor([[3.5, 4, 6], [20.0, 0, -14]])
+    last = symexp(torch.tensor([[0.4], [0.8]]))
+    returns = torch.cat((rewards.flip(1).cumsum(1).flip(1) + last, last), dim=1)
+    values = symexp(trajectory.values.detach())
+    scale = 0.5 * (torch.quantile(returns, 0.975) - torch.quantile(returns, 0.025))
+    assert scale > 1
+    assert_close(losses.scale, scale)
+    advantages = (returns - values) / scale
+    assert_close(losses.actor, -(trajectory.log_probs * advantages).mean() - 0.1 * trajectory.entropies.mean())
+    symlog_returns = torch.sign(returns) * torch.log1p(returns.abs())
+    assert_close(losses.critic, ((trajectory.values - symlog_returns) ** 2).mean())
+
+
+def test_small_returns_are_not_scaled_up() -> None:
+    trajectory = hand_built([[False] * 4] * 2)
+    losses = losses_of(trajectory, extrinsic_weight=0.01, intrinsic_weight=0.0)
+    assert losses.scale == 1
+
+
+def test_steps_after_an_end_do_not_train() -> None:
+    """The first trajectory ends with its second step, which still counts; the other one goes on."""
+    trajectory = hand_built([[False, True, False, False], [False] * 4])
+    losses = losses_of(trajectory)
+    (losses.actor + losses.critic).backward()
+    counts = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
+    assert_close(trajectory.entropies.grad, -0.001 * counts / 6)
+    learnable = counts.bool()[:, :-1]  # the last step's return is its own value
+    assert torch.equal(trajectory.log_probs.grad[:, :-1] != 0, learnable)
+    assert torch.equal(trajectory.values.grad[:, :-1] != 0, learnable)
+    assert_close(losses.entropy.detach(), torch.tensor((1.0 + 2 + 4 + 3 + 2 + 1) / 6))
+
+
+def test_what_comes_after_an_end_changes_no_loss() -> None:
+    first = hand_built([[False, True, False, False], [False] * 4])
+    after_end = torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 0, 0]])
+    second = Trajectory(
+        *(part + 5 * after_end if part.dtype == torch.float32 else part for part in first[:4]),
+        ends=first.ends,
+        disagreements=first.disagreements + 5 * after_end,
+    )
+    for one, other in zip(losses_of(first), losses_of(second), strict=True):
+        assert_close(one, other)
+
+
+def test_advantages_carry_no_gradient_to_the_critic() -> None:
+    trajectory = hand_built([[False] * 4] * 2)
+    losses_of(trajectory).actor.backward()
+    assert trajectory.values.grad is None
