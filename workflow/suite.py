@@ -1,5 +1,6 @@
 """What an experiment comes to as files: the names that the rules give to them."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,13 @@ REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
 RUN_RESULTS = ("weights.safetensors", "metrics.h5", "scores.h5")
+
+
+def experiment_file(given: Sequence[Path]) -> str:
+    """The file of --configfile, else the paper's. Raises UserError for more than one."""
+    if len(given) > 1:
+        raise UserError(f"--configfile takes one experiment, got {len(given)}")
+    return os.path.relpath(given[0]) if given else "config/paper.yaml"
 
 
 def run_of(wildcards: Wildcards) -> Run:
@@ -100,33 +108,38 @@ def experiment_scope(plan: Plan) -> str:
     return "" if plan.experiment.scores == "published" else f"{plan.experiment.name}/"
 
 
-def scopes_of_all(plan: Plan) -> list[str]:
-    """The scopes whose figures belong to the whole experiment."""
-    return list(dict.fromkeys([experiment_scope(plan), *([""] if plan.experiment.published_figures else [])]))
-
-
 def statistics(plan: Plan, scope: str) -> Statistics:
     """How a scope's intervals are made: an experiment's choice leaves the published scores' alone."""
     return plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
 
 
-def find_analyses(plan: Plan) -> list[Analysis]:
-    """Those of the published scores alone, and those of the experiment's runs.
+def published_analyses(plan: Plan) -> list[Analysis]:
+    """Those of the published scores alone."""
+    return [Analysis("", name, plan.benchmarks[name].label, "published") for name in PUBLISHED_BENCHMARKS]
+
+
+def own_analyses(plan: Plan) -> list[Analysis]:
+    """Those of the experiment: of its runs, unless it shows published scores alone.
 
     Raises:
         UserError: the experiment is to be shown as far as it is finished, and nothing is.
     """
     experiment = plan.experiment
-    analyses = [Analysis("", name, plan.benchmarks[name].label, "published") for name in PUBLISHED_BENCHMARKS]
     if experiment.scores == "published":
-        return analyses
+        return published_analyses(plan)
     runs = [run for run in plan.runs if not experiment.partial or Path(run_folder(run), "scores.h5").exists()]
     if not runs:
         raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
-    for name in dict.fromkeys(run.benchmark for run in runs):
-        own = [run for run in runs if run.benchmark == name]
-        analyses.append(Analysis(experiment_scope(plan), name, plan.benchmarks[name].label, experiment.scores, own))
-    return analyses
+    return [
+        Analysis(
+            scope=experiment_scope(plan),
+            benchmark=name,
+            label=plan.benchmarks[name].label,
+            scores=experiment.scores,
+            runs=tuple(run for run in runs if run.benchmark == name),
+        )
+        for name in dict.fromkeys(run.benchmark for run in runs)
+    ]
 
 
 def shown_runs(analyses: Iterable[Analysis]) -> list[Run]:
@@ -156,28 +169,21 @@ def overview_files(scope: str) -> dict[str, str]:
     return _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
 
 
-def all_figures(analyses: Iterable[Analysis], scopes: Iterable[str]) -> list[str]:
-    """The files of all figures of some scopes."""
-    scopes = list(scopes)
-    overviews = [file for scope in scopes for file in overview_files(scope).values()]
-    return _of_every_analysis(analyses, scopes, figure_files) + [str(file) for file in overviews]
+def all_figures(analyses: Iterable[Analysis]) -> list[str]:
+    """The files of all figures of the given analyses, with those that show all benchmarks."""
+    analyses = list(analyses)
+    overviews = [file for scope in dict.fromkeys(a.scope for a in analyses) for file in overview_files(scope).values()]
+    return _of_every(analyses, figure_files) + [str(file) for file in overviews]
 
 
-def all_tables(analyses: Iterable[Analysis], scopes: Iterable[str]) -> list[str]:
-    """The files of all tables of some scopes."""
-    return _of_every_analysis(analyses, list(scopes), table_files)
+def all_tables(analyses: Iterable[Analysis]) -> list[str]:
+    """The files of all tables of the given analyses."""
+    return _of_every(analyses, table_files)
 
 
-def _of_every_analysis(
-    analyses: Iterable[Analysis], scopes: Sequence[str], files: Callable[[Analysis], dict[str, str]]
-) -> list[str]:
+def _of_every(analyses: Iterable[Analysis], files: Callable[[Analysis], dict[str, str]]) -> list[str]:
     # str drops what makes a file part of the report: here it is an input
-    return [
-        str(pattern).format(benchmark=analysis.benchmark)
-        for analysis in analyses
-        if analysis.scope in scopes
-        for pattern in files(analysis).values()
-    ]
+    return [str(pattern).format(benchmark=a.benchmark) for a in analyses for pattern in files(a).values()]
 
 
 def _product_files(

@@ -8,6 +8,8 @@ from m3.config.schema import NonNegativeInt, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 """A name that becomes a folder."""
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+"""A task's name, which becomes a folder too."""
 PartialSettings = Annotated[dict[str, Any], WithJsonSchema({"$comment": "PartialSettings"})]
 """Some of the keys of ``RunSettings``, nested as there. They are checked once all layers are merged."""
 RESERVED_NAMES = ("published", "runs")
@@ -57,7 +59,7 @@ class Benchmark(Settings):
     """Episodes of the evaluation after training, which gives the run's score."""
     seeds: PositiveInt
     """Seeds of a full experiment: 0 to seeds - 1."""
-    tasks: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    tasks: Annotated[tuple[TaskName, ...], Field(min_length=1, strict=False)]
     resources: BenchmarkResources
     settings: PartialSettings
 

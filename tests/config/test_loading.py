@@ -12,7 +12,7 @@ from m3.config.experiment import Run
 from m3.config.identity import canonical, config_hash, read_resolved, resolved_name
 from m3.config.json_schema import FILES, schema_text
 from m3.config.layers import Layer, merge, validate
-from m3.config.loading import load_benchmark, load_run
+from m3.config.loading import load_run
 from m3.config.plan import load_experiment
 from m3.config.schema import Optimizer
 from m3.config.yaml_files import dump_yaml, read_yaml
@@ -138,11 +138,12 @@ def test_settings_of_another_training_version_are_refused(tmp_path: Path) -> Non
 
 
 def test_the_paper_has_225_runs_of_the_published_length() -> None:
-    runs = load_experiment(Path("config/paper.yaml")).runs
-    assert Counter(run.benchmark for run in runs) == {"atari100k": 130, "dmc500k": 90, "craftax1m": 5}
-    for run, settings in runs.items():
+    plan = load_experiment(Path("config/paper.yaml"))
+    assert Counter(run.benchmark for run in plan.runs) == {"atari100k": 130, "dmc500k": 90, "craftax1m": 5}
+    for run, settings in plan.runs.items():
         collecting = settings.collection.last_epoch or settings.epochs
-        assert collecting * settings.collection.steps_per_epoch == load_benchmark(run.benchmark).environment_steps
+        steps = collecting * settings.collection.steps_per_epoch
+        assert steps == plan.benchmarks[run.benchmark].environment_steps
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,7 +1,7 @@
 """What a user sees when something is wrong: in the configuration, and in a job."""
 
 import pytest
-from conftest import Project
+from projects import Project
 
 CAUSE = "error: the game does not start"
 

@@ -4,7 +4,7 @@ import csv
 import subprocess
 import sys
 
-from conftest import Project
+from projects import Project
 
 EXPERIMENT = """\
 name: own

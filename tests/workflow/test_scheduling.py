@@ -1,12 +1,13 @@
 """Which jobs Snakemake schedules after which change; from its dry runs."""
 
+import re
 import resource
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Project, run_jobs
+from projects import Project, run_jobs
 
 EVERY_RUN = run_jobs("Breakout", 0) + run_jobs("Breakout", 1) + run_jobs("Pong", 0) + run_jobs("Pong", 1)
 TARGET = Counter(runs=1)
@@ -103,6 +104,18 @@ def test_figures_of_a_partial_experiment_take_the_finished_runs(finished: Projec
 def test_the_papers_figures_need_no_run(project: Project) -> None:
     rules = {job.split()[0] for job in project.scheduled("paper_figures", configfile="config/paper.yaml")}
     assert not rules & {"resolve", "train", "evaluate"}
+
+
+def test_the_papers_figures_are_made_where_only_the_figures_exist(project: Project) -> None:
+    """As in a fresh clone, which has the figures but not the statistics behind them."""
+    plan = project.snakemake("-n", "paper_figures", configfile="config/paper.yaml").stdout
+    for file in re.findall(r"figures/\S+\.(?:pdf|png|tex|md|csv|html)", plan):
+        path = project.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    jobs = project.scheduled("paper_figures", configfile="config/paper.yaml")
+    assert jobs["aggregate"] == 3
+    assert jobs["figures_published_atari100k"] == 1
 
 
 def test_the_paper_is_planned_in_seconds(project: Project) -> None:

@@ -14,14 +14,18 @@ import suite
 from m3.config.plan import load_experiment
 from m3.errors import UserError
 
-EXPERIMENT = os.path.relpath(workflow.configfiles[-1] if workflow.configfiles else "config/paper.yaml")
-
 try:
+    EXPERIMENT = suite.experiment_file(workflow.configfiles)
     PLAN = load_experiment(Path(EXPERIMENT), command_line=workflow.config_settings.config)
-    ANALYSES = suite.find_analyses(PLAN)
     suite.check_targets(PLAN, sys.argv[1:])
+    PUBLISHED = suite.published_analyses(PLAN)
+    OWN = suite.own_analyses(PLAN)
 except UserError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
+
+# without repetition: an experiment may show published scores alone
+ANALYSES = list(dict.fromkeys(PUBLISHED + OWN))
+EVERYTHING = ANALYSES if PLAN.experiment.published_figures else OWN
 
 
 def settings_file(wildcards):
