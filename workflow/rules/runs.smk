@@ -22,7 +22,8 @@ rule resolve:
 
 
 # Checkpoints in the run's folder are no outputs: Snakemake would delete them when a job fails or starts again.
-# The same holds for {log}, so that each attempt's log is also kept under a name of its own.
+# The same holds for {log}, so that each attempt's log is also kept under a name of its own. What stops the training
+# does not stop its log: the last words and the last checkpoint come after the signal.
 rule train:
     input:
         settings=ancient(settings_file),
@@ -44,7 +45,7 @@ rule train:
     shell:
         "mkdir -p {params.run}/logs && "
         "python -u -m m3 train --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
-        " | tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log"
+        " | (trap '' INT TERM; exec tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
 rule evaluate:
