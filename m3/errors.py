@@ -2,13 +2,44 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import IntEnum
 
 MAX_NAMES = 50
 """How many valid names an error lists at most."""
 
 
+class ExitStatus(IntEnum):
+    """How a command ends, for scripts and schedulers."""
+
+    FINISHED = 0
+    DIFFERENT = 1
+    """A comparison found differences."""
+    ERROR = 2
+    """The message says what to change. Of a run that trained: the next start continues from its newest checkpoint."""
+    STOPPED = 3
+    """The run was stopped by its time budget or a signal; the next start continues it."""
+    OCCUPIED = 4
+    """Another process trains the run."""
+    FAILED = 5
+    """The run is marked as failed: starting again changes nothing until somebody looks at it."""
+
+
 class UserError(ValueError):
     """A mistake in what the user gave: shown as one line, without a traceback."""
+
+    exit_status = ExitStatus.ERROR
+
+
+class OccupiedError(UserError):
+    """Another process trains the run."""
+
+    exit_status = ExitStatus.OCCUPIED
+
+
+class RunFailedError(UserError):
+    """The run is marked as failed."""
+
+    exit_status = ExitStatus.FAILED
 
 
 def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:

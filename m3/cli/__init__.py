@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from m3.errors import UserError, unknown_name
+from m3.errors import ExitStatus, UserError, unknown_name
 
 EXAMPLES = """\
 examples:
@@ -26,7 +26,7 @@ def commands() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is the command's, or 2 for the user's mistakes.
+    """Run a command; the exit status is the command's or the error's: 2 for most of the user's mistakes.
 
     A command's module has ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``.
     """
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.run(parser.parse_args(given[1:]))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status if isinstance(error, UserError) else ExitStatus.ERROR
 
 
 def _module(command: str) -> ModuleType:

@@ -15,13 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.errors import UserError
-    from m3.training.devices import select_device
+    from m3.training.devices import be_deterministic, select_device
     from m3.training.run import WEIGHTS
     from m3.training.scoring import score_run
 
     if args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, got {args.episodes}")
     output = args.output or args.run / "scores.h5"
-    score_run(args.run / WEIGHTS, args.episodes, output, select_device(args.device))
+    device = select_device(args.device)
+    if device.type == "cpu":
+        be_deterministic()
+    score_run(args.run / WEIGHTS, args.episodes, output, device)
     print(f"scores are in {output}")
     return 0

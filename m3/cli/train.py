@@ -2,20 +2,48 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from m3.training.stops import Stop
 
 HELP = "train a run to its end, continuing from its newest checkpoint"
 
+EXIT_STATUS = (
+    "exit status: 0 the run is finished; 2 an error, whose message says what to change; 3 stopped by its budget or a "
+    "signal, start again to continue; 4 another process trains the run; 5 the run is marked as failed"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXIT_STATUS
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="resolved settings of the run")
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
+    )
     parser.add_argument(
         "--checkpoint-minutes", type=float, default=10.0, metavar="M", help="between checkpoints (default: 10)"
     )
     parser.add_argument(
         "--checkpoint-epochs", type=int, metavar="N", help="also a checkpoint after every N epochs (default: none)"
     )
+    parser.add_argument(
+        "--budget-minutes",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="end with a checkpoint before so much time is over; 0: no limit (default)",
+    )
+    parser.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=25.0,
+        metavar="S",
+        help="after SIGTERM or SIGINT, how long the epoch in progress may take to its end and checkpoint (default: 25)",
+    )
+    parser.add_argument("--wait", action="store_true", help="wait while another process trains the run")
     parser.add_argument(
         "--pretrained",
         type=Path,
@@ -26,14 +54,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.config.identity import read_resolved
-    from m3.errors import UserError
-    from m3.training.devices import select_device
-    from m3.training.run import CheckpointInterval, train_run
+    import math
+
+    from m3.errors import ExitStatus, UserError
+    from m3.training.stops import Stop, StopNow
 
     if args.checkpoint_epochs is not None and args.checkpoint_epochs < 1:
         raise UserError(f"--checkpoint-epochs must be at least 1, got {args.checkpoint_epochs}")
+    for option in ("checkpoint_minutes", "budget_minutes", "grace_seconds"):
+        if not getattr(args, option) >= 0:
+            raise UserError(f"--{option.replace('_', '-')} must not be negative, got {getattr(args, option)}")
+    stop = Stop(60 * args.budget_minutes or math.inf, args.grace_seconds)
+    try:
+        with stop.handling_signals():  # from here on: the imports below take seconds
+            return ExitStatus.FINISHED if _train(args, stop) else ExitStatus.STOPPED
+    except StopNow as error:
+        if stop.signalled:
+            print(f"stopped before training went on: {stop.reason}; start again to continue")
+            return ExitStatus.STOPPED
+        raise UserError("the time budget does not even suffice for setting up: give it more minutes") from error
+
+
+def _train(args: argparse.Namespace, stop: "Stop") -> bool:
+    from m3.config.identity import read_resolved
+    from m3.training.devices import be_deterministic, select_device
+    from m3.training.run import CheckpointInterval, train_run
+
     settings = read_resolved(args.config)
+    device = select_device(args.device)
+    if args.deterministic or device.type == "cpu":
+        be_deterministic()
     interval = CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs)
-    train_run(settings, args.run, select_device(args.device), interval, args.pretrained)
-    return 0
+    return train_run(settings, args.run, device, interval, args.pretrained, stop, args.wait)

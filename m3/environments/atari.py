@@ -9,7 +9,7 @@ from PIL import Image
 
 from m3.config.schema import AtariEnvironment, EnvironmentSettings
 from m3.environments.base import Environment, Mode, Step
-from m3.errors import unknown_name
+from m3.errors import UserError, unknown_name
 from m3.specs import DiscreteActions, ModalitySpec, Observation, ObservationSpec
 
 _TWO_PLAYERS = {"combat", "joust", "maze_craze", "warlords"}
@@ -64,6 +64,7 @@ class AtariGame(Environment):
         size = settings.image_size
         self.observation_spec = ObservationSpec({"image": ModalitySpec((3, size, size), "uint8")})
         self.action_spec = DiscreteActions((len(self._actions),))
+        self.action_names = tuple(action.name.lower() for action in self._actions)
         self.frames_per_step = settings.frame_skip
 
     def reset(self, seed: int | None = None) -> Observation:
@@ -119,7 +120,13 @@ class AtariGame(Environment):
         """Load the game with the emulator seed that Gymnasium's AtariEnv derives from ``seed``."""
         sequence = np.random.SeedSequence(seed)
         self._ale.setInt("random_seed", int(sequence.generate_state(2).astype(np.int32)[1]))
-        path = roms.get_rom_path(self._rom)
+        try:
+            path = roms.get_rom_path(self._rom)
+        except OSError as error:
+            raise UserError(
+                f"the ROM of {_game_name(self._rom)} is missing or damaged in the package ale-py: "
+                "pip install --force-reinstall --no-deps ale-py"
+            ) from error
         assert path is not None, self._rom
         self._ale.loadROM(path)
         self._generator = np.random.default_rng(sequence)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from m3.config.schema import Optimizer, Schedule
-from m3.errors import UserError
 from m3.nn.heads import EnsembleLinear
 from m3.seeding import Randomness
+from m3.training.failure import DivergedError
 from m3.training.state import to_arrays, to_tensors
 
 _DECAYED = (nn.Linear, nn.Conv2d, EnsembleLinear)
@@ -62,7 +62,7 @@ class Component(ABC):
         Dropout draws from torch's global generator, which is seeded here from ``random``.
 
         Raises:
-            UserError: a loss is not finite.
+            DivergedError: a loss is not finite.
         """
         torch.manual_seed(int(random.numpy.integers(2**63)))
         self.module.train()
@@ -83,7 +83,8 @@ class Component(ABC):
         means = (torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()
         metrics = {f"{self.name}/{key}": mean for key, mean in zip(totals, means, strict=True)}
         if not all(map(math.isfinite, means)):
-            raise UserError(f"the {self.name} diverged in epoch {epoch}: {metrics}")
+            wrong = ", ".join(f"{key} is {mean}" for key, mean in metrics.items() if not math.isfinite(mean))
+            raise DivergedError(f"the {self.name} diverged in epoch {epoch}: {wrong}")
         return metrics
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Where to compute."""
 
+import os
+
 import torch
 
 from m3.errors import UserError
@@ -26,3 +28,13 @@ def select_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """What it is, such as "NVIDIA H100 80GB HBM3" or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def be_deterministic() -> None:
+    """Let the same computation give the same bits, as far as torch can: for programs, before they compute anything.
+
+    On the CPU this costs nothing, but results still depend on the number of threads and the kind of processor. On a GPU
+    it is slower, and an operation that has no deterministic form is an error.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)

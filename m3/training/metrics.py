@@ -65,11 +65,12 @@ def write_metrics(
     path: Path,
     log: MetricLog,
     episodes: list[FinishedEpisode],
+    processes: hdf5.Tree,
     settings: RunSettings,
     frames_per_step: int,
     provenance: Provenance,
 ) -> None:
-    """Write metrics.h5: groups ``epochs``, ``evaluations`` and ``episodes`` (training episodes that ended)."""
+    """Write metrics.h5: groups epochs, evaluations, episodes (training episodes that ended), processes."""
     columns = log.columns()
     content: hdf5.Tree = {
         "benchmark": settings.benchmark,
@@ -85,5 +86,6 @@ def write_metrics(
             "return": np.array([e.episode_return for e in episodes], dtype=np.float64),
             "length": np.array([e.length for e in episodes], dtype=np.int64),
         },
+        "processes": processes,
     }
     hdf5.write(path, FORMAT, content, provenance)

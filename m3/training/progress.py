@@ -1,5 +1,7 @@
 """What a person sees while a run trains."""
 
+import contextlib
+import math
 import sys
 from collections.abc import Generator, Mapping
 from time import monotonic
@@ -67,8 +69,9 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line that starts with the run's name."""
-        tqdm.write(f"{self._name} | {text}", file=sys.stdout)
-        sys.stdout.flush()
+        with contextlib.suppress(BrokenPipeError):  # whoever read it is gone; training goes on
+            tqdm.write(f"{self._name} | {text}", file=sys.stdout)
+            sys.stdout.flush()
 
     def follow(self, part: str, steps: int, work: Work[T]) -> T:
         """Do a part's ``steps`` steps, timing and showing them; what the work returns."""
@@ -92,6 +95,11 @@ class Progress:
         ]
         self.say(" | ".join(fields))
         return {"seconds": total} | {f"{part}/seconds": seconds for part, seconds in parts.items()}
+
+    def expected_seconds(self, epoch: int) -> float:
+        """How long an epoch will take; NaN while a part of it has not run yet."""
+        parts = parts_of_epoch(self._settings, epoch)
+        return sum(steps * self._seconds_per_step.get(part, math.nan) for part, steps in parts.items())
 
     def _time_left(self, epoch: int) -> str:
         known, complete = 0.0, True

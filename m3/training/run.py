@@ -1,45 +1,48 @@
 """A run's life: set up, resume, train, save."""
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+import math
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import sleep
 
 import torch
 
-from m3.config.identity import canonical, config_hash
+from m3.config.identity import canonical, config_hash, resolved_name
 from m3.config.schema import RunSettings
 from m3.data.checkpoint import CheckpointFolder
+from m3.data.lease import Lease
 from m3.data.provenance import Provenance
-from m3.environments import VectorEnvironment, make_environment
+from m3.environments import Environment, VectorEnvironment, make_environment
+from m3.errors import OccupiedError, UserError
 from m3.nn.perceptual import load_lpips
 from m3.training.devices import device_name
+from m3.training.failure import FailureRecord
 from m3.training.metrics import write_metrics
-from m3.training.progress import Progress, duration
+from m3.training.needs import KEPT_CHECKPOINTS, Needs, folder_bytes, size
+from m3.training.progress import Progress
+from m3.training.saving import CheckpointInterval, Saver
+from m3.training.stops import Stop, StopNow
 from m3.training.trainer import Trainer
 from m3.training.weights import save_weights
 
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.h5"
 CHECKPOINTS = "checkpoints"
+FAILURE = "failure.json"
 
-
-@dataclass(frozen=True)
-class CheckpointInterval:
-    """A checkpoint follows an epoch once ``minutes`` have passed since the last, or after every ``epochs`` epochs."""
-
-    minutes: float
-    epochs: int | None = None
-
-    def due(self, epoch: int, seconds: float) -> bool:
-        """Whether it is time after ``epoch``, ``seconds`` after the last checkpoint."""
-        return seconds >= 60 * self.minutes or (self.epochs is not None and epoch % self.epochs == 0)
+_WAIT_SECONDS = 1.0
 
 
 def train_run(
-    settings: RunSettings, folder: Path, device: torch.device, interval: CheckpointInterval, pretrained: Path
-) -> None:
+    settings: RunSettings,
+    folder: Path,
+    device: torch.device,
+    interval: CheckpointInterval,
+    pretrained: Path,
+    stop: Stop | None = None,
+    wait: bool = False,
+) -> bool:
     """Train a run to its end, from its newest checkpoint if it has one; leaves weights and metrics in its folder.
 
     Args:
@@ -48,44 +51,153 @@ def train_run(
         device: where the networks are.
         interval: between checkpoints.
         pretrained: folder of the perceptual distance's weights, read where the settings ask for it.
+        stop: ends the process early; none: never.
+        wait: for another process that trains the run, instead of refusing.
+
+    Returns:
+        whether the run is finished. If not, the process was stopped, and the next call continues the run.
 
     Raises:
-        UserError: something is missing or damaged, the disk is full, or a loss is not finite.
+        StopNow: it is time to stop before training began.
+        OccupiedError: another process trains the run.
+        RunFailedError: a loss is not finite, or the run has failed in the same way again and again.
+        UserError: something is missing or damaged, memory or disk do not suffice, the folder is of other settings, or
+            the time budget does not suffice for an epoch.
     """
+    stop = stop or Stop()
+    progress = Progress(settings)
+    identity = config_hash(settings)
+    with ExitStack() as resources:
+        lease = _lease(folder, wait, stop, progress)
+        if lease is None:
+            return False
+        resources.enter_context(lease)
+        _check_folder(folder, settings)
+        failures = FailureRecord(folder / FAILURE, identity)
+        failures.raise_if_final()
+        trainer = _set_up(settings, device, pretrained, resources)
+        _say_start(trainer, settings, folder, identity, progress)
+        checkpoints = CheckpointFolder(folder / CHECKPOINTS / identity[:8], identity, KEPT_CHECKPOINTS)
+        saver = Saver(checkpoints, interval, lease, progress, stop)
+        saver.restore(trainer, device)
+        try:
+            finished = _train(trainer, saver, failures, stop, progress, settings.epochs)
+            if finished:
+                _write_results(trainer, saver, settings, folder, device, stop)
+        except OccupiedError:
+            raise
+        except Exception as error:
+            raise failures.record(trainer.epoch, error, saver.epoch) from error
+    if finished:
+        progress.say(f"finished: {folder / WEIGHTS}, {folder / METRICS}")
+    return finished
+
+
+def _check_folder(folder: Path, settings: RunSettings) -> None:
+    """Refuse a folder that holds the settings of another run."""
+    found = [path.name for path in folder.glob("resolved-*.yaml")]
+    if found and resolved_name(settings) not in found:
+        raise UserError(
+            f"{folder} is now of the settings in {found[0]}, not of {resolved_name(settings)}: train those, or use "
+            "another folder"
+        )
+
+
+def _lease(folder: Path, wait: bool, stop: Stop, progress: Progress) -> Lease | None:
+    """The lease on a run, at once or once its holder has ended; none where the process was stopped while it waited."""
+    waiting = False
+    while not stop.due():
+        try:
+            return Lease(folder)
+        except OccupiedError as error:
+            if not wait:
+                raise
+            if not waiting:
+                progress.say(f"waits: {error}")
+                waiting = True
+            sleep(_WAIT_SECONDS)
+    progress.say(f"stopped before it began: {stop.reason}; start again")
+    return None
+
+
+def _set_up(settings: RunSettings, device: torch.device, pretrained: Path, resources: ExitStack) -> Trainer:
+    """The run as it is before its first epoch. Environments are closed with ``resources``."""
     perceptual = None
     if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
         perceptual = load_lpips(pretrained).to(device)
-    identity = config_hash(settings)
-    with ExitStack() as resources:
-        environment = make_environment(settings.environment, settings.task, "train")
-        resources.callback(environment.close)
-        make_test = partial(make_environment, settings.environment, settings.task, "test")
-        test_environments = resources.enter_context(VectorEnvironment(make_test, settings.evaluation.environments))
-        trainer = Trainer(settings, environment, test_environments, perceptual, device)
-        checkpoints = CheckpointFolder(folder / CHECKPOINTS / identity[:8], identity)
-        progress = Progress(settings)
-        state = checkpoints.load_latest(trainer.replay)
-        if state is not None:
-            trainer.load_state_dict(state)
-            progress.say(f"continues after epoch {trainer.epoch}")
-        _train(trainer, checkpoints, progress, settings.epochs, interval)
+    environment: Environment = make_environment(settings.environment, settings.task, "train")
+    resources.callback(environment.close)
+    make_test = partial(make_environment, settings.environment, settings.task, "test")
+    test_environments = resources.enter_context(VectorEnvironment(make_test, settings.evaluation.environments))
+    return Trainer(settings, environment, test_environments, perceptual, device)
 
-    save_weights(folder / WEIGHTS, trainer.agent, settings, trainer.collector.agent_steps)
-    provenance = Provenance(canonical(settings), identity, [settings.seed], device_name(device))
-    write_metrics(
-        folder / METRICS, trainer.log, trainer.collector.episodes, settings, environment.frames_per_step, provenance
-    )
-    progress.say(f"finished: {folder / WEIGHTS}, {folder / METRICS}")
+
+def _say_start(trainer: Trainer, settings: RunSettings, folder: Path, identity: str, progress: Progress) -> None:
+    """Say what the run needs, and whether other settings have left checkpoints.
+
+    Raises:
+        UserError: memory or disk do not suffice.
+    """
+    parameter_bytes = sum(parameter.nbytes for parameter in trainer.agent.parameters())
+    progress.say(Needs.of(settings, trainer.replay, parameter_bytes).check(folder))
+    own = folder / CHECKPOINTS / identity[:8]
+    others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != own]
+    if others and not own.exists():
+        progress.say("a new run: its settings, or the training version, are not those of earlier checkpoints here")
+    for other in others:
+        progress.say(f"not used: {other}, {size(folder_bytes(other))} of other settings; delete it to free the space")
 
 
 def _train(
-    trainer: Trainer, checkpoints: CheckpointFolder, progress: Progress, epochs: int, interval: CheckpointInterval
+    trainer: Trainer, saver: Saver, failures: FailureRecord, stop: Stop, progress: Progress, epochs: int
+) -> bool:
+    """Train until the end, or until it is time to stop; whether it is the end."""
+    began = trainer.epoch
+    try:
+        while trainer.epoch < epochs:
+            expected = progress.expected_seconds(trainer.epoch + 1)
+            unknown = math.isnan(expected)
+            if stop.due(0 if unknown else expected + saver.seconds):
+                break
+            if unknown and stop.has_budget:
+                saver.save(trainer)  # should the epoch turn out too long, the next process has its whole budget for it
+            trainer.run_epoch(progress)
+            saver.save_if_due(trainer)
+            failures.forget_before(saver.epoch)
+        saver.save(trainer)
+    except StopNow:
+        _refuse_standstill(saver.epoch > began, stop, trainer.epoch)
+        progress.say(
+            f"stopped within epoch {trainer.epoch}: {stop.reason}; what was done since epoch {saver.epoch} is lost, "
+            "start again to continue from there"
+        )
+        return False
+    if trainer.epoch < epochs:
+        _refuse_standstill(saver.epoch > began, stop, trainer.epoch + 1)
+        progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
+    return trainer.epoch == epochs
+
+
+def _refuse_standstill(progressed: bool, stop: Stop, epoch: int) -> None:
+    """Starting again and again with the same budget would never come to an end."""
+    if not progressed and not stop.signalled:
+        raise UserError(f"the time budget does not suffice for epoch {epoch}: give it more minutes")
+
+
+def _write_results(
+    trainer: Trainer, saver: Saver, settings: RunSettings, folder: Path, device: torch.device, stop: Stop
 ) -> None:
-    saved_at = monotonic()
-    while trainer.epoch < epochs:
-        trainer.run_epoch(progress)
-        if trainer.epoch == epochs or interval.due(trainer.epoch, monotonic() - saved_at):
-            start = monotonic()
-            checkpoints.save(trainer.epoch, trainer.state_dict(), trainer.replay)
-            saved_at = monotonic()
-            progress.say(f"checkpoint after epoch {trainer.epoch}, took {duration(saved_at - start)}")
+    with suppress(StopNow), stop.postponed():
+        saver.lease.check()
+        _check_folder(folder, settings)
+        save_weights(folder / WEIGHTS, trainer.agent, settings, trainer.collector.agent_steps)
+        provenance = Provenance(canonical(settings), config_hash(settings), [settings.seed], device_name(device))
+        write_metrics(
+            folder / METRICS,
+            trainer.log,
+            trainer.collector.episodes,
+            saver.processes.tree(),
+            settings,
+            trainer.frames_per_step,
+            provenance,
+        )

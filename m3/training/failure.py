@@ -1,0 +1,114 @@
+"""Failures of a run, remembered across processes, so that starting again and again does not burn a cluster."""
+
+import contextlib
+import json
+import logging
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from m3.data.atomic import atomic_file
+from m3.errors import RunFailedError, UserError
+
+MOST_FAILURES = 3
+"""As many failures of one kind, without a checkpoint in between, mark the run as failed."""
+
+_MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "resource_exhausted")
+_logger = logging.getLogger(__name__)
+
+
+class DivergedError(UserError):
+    """A loss is not finite. Training again from the last checkpoint would come to the same."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    identity: str
+    epoch: int
+    saved_epoch: int
+    """Of the newest checkpoint then."""
+    kind: str
+    cause: str
+    count: int
+    """How often in a row the run failed so."""
+    final: bool
+    time: str
+    host: str
+
+
+class FailureRecord:
+    """The file in a run's folder that holds its latest failure, as JSON. It goes when the run gets past it.
+
+    Args:
+        path: the file.
+        identity: of the run; a failure of other settings in the same folder does not count.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self._path = path
+        self._identity = identity
+        self._last = self._read()
+
+    def raise_if_final(self) -> None:
+        """Raise RunFailedError if the run is marked as failed."""
+        if self._last is not None and self._last.final:
+            raise RunFailedError(self._explain(self._last))
+
+    def record(self, epoch: int, error: Exception, saved_epoch: int) -> UserError:
+        """Remember what happened in an epoch; the error for the user.
+
+        Args:
+            epoch: in which it happened.
+            error: what happened.
+            saved_epoch: of the newest checkpoint.
+        """
+        cause = _cause(error)
+        kind = type(error).__name__
+        last = self._last
+        repeated = last is not None and (last.saved_epoch, last.kind) == (saved_epoch, kind)
+        count = last.count + 1 if last is not None and repeated else 1
+        final = isinstance(error, DivergedError) or count >= MOST_FAILURES
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        self._last = _Failure(self._identity, epoch, saved_epoch, kind, cause, count, final, time, platform.node())
+        with contextlib.suppress(UserError), atomic_file(self._path) as file:  # the disk may be full
+            file.write(json.dumps(asdict(self._last), indent=1).encode())
+        if final:
+            return RunFailedError(self._explain(self._last))
+        return UserError(f"{cause}; start again to continue after epoch {saved_epoch}")
+
+    def forget_before(self, saved_epoch: int) -> None:
+        """Forget a failure that the run got past: its newest checkpoint is now of ``saved_epoch``."""
+        if self._last is not None and self._last.saved_epoch < saved_epoch:
+            self._path.unlink(missing_ok=True)
+            self._last = None
+
+    def _explain(self, failure: _Failure) -> str:
+        often = f", {failure.count} times in a row" if failure.count > 1 else ""
+        return (
+            f"this run failed in epoch {failure.epoch}{often} and is not tried again: {failure.cause}; "
+            f"delete {self._path} to try it nevertheless"
+        )
+
+    def _read(self) -> _Failure | None:
+        try:
+            failure = _Failure(**json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):
+            _logger.warning("%s cannot be read and is ignored", self._path)
+            return None
+        return failure if failure.identity == self._identity else None
+
+
+def _cause(error: Exception) -> str:
+    """What happened and what to do, in one line."""
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS):
+        return f"out of memory ({text or 'the system gave none'}): give the run more, or lower its batch sizes"
+    if isinstance(error, OSError):
+        return f"the system reports: {error}"
+    _logger.error("the error in full:", exc_info=error)
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,100 @@
+"""When a run's checkpoints are saved, and what is in them."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+import torch
+
+from m3.data.checkpoint import CheckpointFolder
+from m3.data.lease import Lease
+from m3.training.processes import Processes
+from m3.training.progress import Progress, duration
+from m3.training.stops import Stop
+from m3.training.trainer import Trainer
+
+MOST_TIME = 0.02
+"""Checkpoints whose interval is given in minutes take at most this share of the time."""
+
+
+@dataclass(frozen=True)
+class CheckpointInterval:
+    """A checkpoint follows an epoch once ``minutes`` have passed since the last, or after every ``epochs`` epochs."""
+
+    minutes: float
+    epochs: int | None = None
+
+    def due(self, epoch: int, seconds: float, cost: float = 0.0) -> bool:
+        """Whether it is time after ``epoch``, ``seconds`` after the last checkpoint, which took ``cost`` seconds."""
+        late = seconds >= max(60 * self.minutes, cost / MOST_TIME)
+        return late or (self.epochs is not None and epoch % self.epochs == 0)
+
+
+class Saver:
+    """Saves a run's checkpoints and restores the newest.
+
+    Args:
+        folder: the run's checkpoints.
+        interval: between them.
+        lease: on the run; nothing is written once another process has it.
+        progress: is told what checkpoints cost.
+        stop: does not end the process while a checkpoint is written.
+    """
+
+    def __init__(
+        self, folder: CheckpointFolder, interval: CheckpointInterval, lease: Lease, progress: Progress, stop: Stop
+    ) -> None:
+        self._folder = folder
+        self._interval = interval
+        self.lease = lease
+        self._progress = progress
+        self._stop = stop
+        self._start = self._saved_at = monotonic()
+        self._total = 0.0
+        self.seconds = 0.0
+        """What the latest checkpoint took."""
+        self.epoch = 0
+        """Of the newest checkpoint."""
+        self.processes = Processes()
+
+    def restore(self, trainer: Trainer, device: torch.device) -> None:
+        """Continue from the newest checkpoint, if there is one.
+
+        On the CPU, results depend on the number of threads: a run keeps that with which it began.
+        """
+        state = self._folder.load_latest(trainer.replay)
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
+            self.processes.load_state_dict(state["processes"])
+            self.epoch = trainer.epoch
+            self._progress.say(f"continues after epoch {trainer.epoch}")
+        threads = self.processes.threads
+        if threads is not None and device.type == "cpu" and threads != torch.get_num_threads():
+            self._progress.say(f"computes with {threads} threads, as it began, to come to the same results")
+            torch.set_num_threads(threads)
+        changes = self.processes.add_this(trainer.epoch, device)
+        if changes:
+            self._progress.say(f"results may differ from those of one process: {', '.join(changes)}")
+        self._start = self._saved_at = monotonic()
+
+    def save_if_due(self, trainer: Trainer) -> None:
+        """After an epoch: a checkpoint, if it is time for one."""
+        if self._interval.due(trainer.epoch, monotonic() - self._saved_at, self.seconds):
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """After an epoch: a checkpoint, unless there is one of this epoch."""
+        if trainer.epoch == self.epoch:
+            return
+        start = monotonic()
+        with self._stop.postponed():
+            self.lease.check()
+            state = {"trainer": trainer.state_dict(), "processes": self.processes.state_dict()}
+            self._folder.save(trainer.epoch, state, trainer.replay)
+            self.epoch = trainer.epoch
+        self._saved_at = monotonic()
+        self.seconds = self._saved_at - start
+        self._total += self.seconds
+        share = self._total / (self._saved_at - self._start)
+        self._progress.say(
+            f"checkpoint after epoch {trainer.epoch} in {duration(self.seconds)}, all so far {share:.1%} of the time"
+        )
