@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -58,10 +59,13 @@ def verify_file(path: Path) -> list[Comparison]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"{path} is not a golden file: {error}") from error
-    quantities = _agent_quantities(arrays) if "config" in arrays else _function_quantities(arrays)
-    return [_compare(name, ours, arrays[name]) for name, ours in quantities]
+    try:
+        quantities = _agent_quantities(arrays) if "config" in arrays else _function_quantities(arrays)
+        return [_compare(name, ours, arrays[name]) for name, ours in quantities]
+    except KeyError as error:
+        raise UserError(f"{path} is not a golden file: it has no {error}") from error
 
 
 def _compare(name: str, ours: Tensor, golden: np.ndarray) -> Comparison:
