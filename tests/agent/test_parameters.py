@@ -1,0 +1,81 @@
+"""Where tensors are, and how many parameters the paper's agents have.
+
+The paper's counts include parameters that the reference carries and never uses, as do its published weights.
+"""
+
+import pytest
+import torch
+from torch import nn
+from toy_runs import toy_agent
+
+from m3.agent.agent import Agent
+from m3.agent.reference_weights import unused_in_reference
+from m3.config.experiment import Run
+from m3.config.loading import load_run
+from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
+
+ATARI = ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")})
+WALKER = ObservationSpec({"vector": ModalitySpec((24,), "float32")})
+CRAFTAX = ObservationSpec(
+    {
+        "vector": ModalitySpec((47,), "float32"),
+        "token": ModalitySpec((1,), "uint8", (4,)),
+        "token_2d": ModalitySpec((99, 4), "uint8", (37, 5, 40, 21)),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("run", "observations", "actions", "tokenizer", "world_model", "in_reference", "controller"),
+    [
+        (("atari100k", "Alien"), ATARI, DiscreteActions((18,)), 5_596_931, 10_817_667, 11_212_931, 4_653_395),
+        (("dmc500k", "walker-walk"), WALKER, ContinuousActions(6), 0, 5_635_380, 5_809_073, 2_559_027),
+        (("craftax1m", "Craftax-Symbolic-v1"), CRAFTAX, DiscreteActions((43,)), 0, 7_234_827, 7_751_667, 5_784_428),
+    ],
+    ids=["atari", "dmc", "craftax with the reference's mobs"],
+)
+def test_parameter_counts_of_the_paper(
+    run: tuple[str, str],
+    observations: ObservationSpec,
+    actions: ActionSpec,
+    tokenizer: int,
+    world_model: int,
+    in_reference: int,
+    controller: int,
+) -> None:
+    benchmark, task = run
+    agent = Agent(load_run(Run(benchmark, "m3", task, seed=0)), observations, actions)
+
+    def count(module: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    assert count(agent.tokenizer) == tokenizer
+    assert count(agent.world_model) == world_model
+    assert count(agent.world_model) + unused_in_reference(agent) == in_reference
+    assert count(agent.actor_critic) == controller
+
+
+@pytest.mark.parametrize("task", ["all_modalities", "vector"])
+def test_every_tensor_is_a_parameter_or_a_buffer(task: str) -> None:
+    """So that it moves with the agent, and what has to be saved is saved."""
+    agent = toy_agent(task, controller={"separate_networks": True})
+    for name, module in agent.named_modules():
+        own = {key: value for key, value in vars(module).items() if key not in ("_parameters", "_buffers", "_modules")}
+        assert not list(tensors_in(own)), name
+
+
+def tensors_in(value: object) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else ()
+    return [tensor for child in children for tensor in tensors_in(child)]
+
+
+def test_buffers_that_are_not_saved_are_the_same_in_every_agent_of_its_settings() -> None:
+    first, second = toy_agent("all_modalities", seed=0), toy_agent("all_modalities", seed=1)
+    saved = set(first.state_dict())
+    constants = {name: buffer for name, buffer in first.named_buffers() if name not in saved}
+    assert constants
+    for name, buffer in second.named_buffers():
+        if name in constants:
+            assert torch.equal(buffer, constants[name]), name

@@ -1,0 +1,44 @@
+"""Who may import what: models know no simulators, and light commands no torch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SIMULATORS = ("ale_py", "gymnasium", "dm_control", "dm_env", "mujoco", "craftax", "jax", "PIL")
+WORKFLOW = ("snakemake", "rliable", "matplotlib")
+
+
+MODELS = ("m3.agent.agent", "m3.agent.behavior", "m3.world_model.losses", "m3.nn.perceptual")
+TRAINING = ("m3.training.run", "m3.training.scoring", "m3.golden")
+
+
+def imported_by(*modules: str) -> set[str]:
+    """All modules of a fresh process after importing these."""
+    code = f"import json, sys, {', '.join(modules)}; print(json.dumps(list(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(json.loads(output))
+
+
+def test_models_and_training_import_no_simulator() -> None:
+    assert imported_by(*MODELS, *TRAINING).isdisjoint((*SIMULATORS, *WORKFLOW))
+
+
+def test_models_know_nothing_of_training_environments_and_files() -> None:
+    layers = {name.split(".")[1] for name in imported_by(*MODELS) if name.startswith("m3.")}
+    assert layers == {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "torch_files"}
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        ("m3.config.loading", "m3.config.plan", "m3.config.identity", "m3.cli"),
+        ("m3.data.hdf5", "m3.data.provenance", "m3.data.replay", "m3.data.samplers", "m3.data.checkpoint"),
+        ("m3.analysis.statistics", "m3.analysis.published", "m3.analysis.scores"),
+        ("m3.environments", "m3.environments.toy"),
+    ],
+    ids=["config", "data", "analysis", "environments"],
+)
+def test_what_needs_no_networks_imports_no_torch(modules: tuple[str, ...]) -> None:
+    assert imported_by(*modules).isdisjoint(("torch", *SIMULATORS))
