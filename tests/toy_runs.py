@@ -1,5 +1,6 @@
 """Runs and agents on the toy environments, small enough that an epoch takes a fraction of a second."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.config.layers import merge
 from m3.config.schema import RunSettings
-from m3.environments import make_environment
+from m3.environments import VectorEnvironment, make_environment
 from m3.specs import DiscreteActions
+from m3.training.trainer import Trainer
 
 TASKS_WITH_IMAGES = ("image", "all_modalities")
 
@@ -80,3 +82,11 @@ def random_steps(agent: Agent, *shape: int, seed: int = 0) -> tuple[dict[str, Te
         columns = [torch.randint(size, shape, generator=generator) for size in actions.sizes]
         return tokens, torch.stack(columns, dim=-1)
     return tokens, torch.rand(*shape, actions.dimensions, generator=generator) * 2 - 1
+
+
+def toy_trainer(settings: RunSettings) -> Trainer:
+    """A run of ``toy_settings`` as it is before its first epoch."""
+    environment = make_environment(settings.environment, settings.task, "train")
+    make_test = partial(make_environment, settings.environment, settings.task, "test")
+    test_environments = VectorEnvironment(make_test, settings.evaluation.environments)
+    return Trainer(settings, environment, test_environments, None, torch.device("cpu"))
