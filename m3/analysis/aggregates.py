@@ -47,7 +47,8 @@ class Aggregates:
     """The method that all others are compared with: M3, or the best where M3 is not there."""
     methods: pd.DataFrame
     """One row per method: variant (empty for published ones), the steps after which its scores were taken and their
-    unit, the fewest and the most seeds of its tasks, its number of tasks, and whether these are all compared tasks."""
+    unit, the fewest and the most seeds of its tasks, its number of tasks (0 if it has none of those that are compared),
+    and whether these are all compared tasks."""
     metrics: pd.DataFrame
     """mean, median, iqm, optimality_gap of normalised scores; superhuman (number of tasks at human level) where the
     references are human; raw_mean (mean return) where all tasks have one scale. Over the tasks that the method has."""

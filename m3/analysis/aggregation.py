@@ -49,14 +49,16 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
         band_repetitions=band_repetitions,
         tasks=tasks,
         total_tasks=len(table.tasks),
-        own=[method for method in table.own if method in draws],
+        own=table.own,
         reference=reference,
         methods=methods,
-        metrics=pd.concat([metrics[method].assign(method=method) for method in order], ignore_index=True),
+        metrics=pd.concat(
+            [metrics[method].assign(method=method) for method in order if method in metrics], ignore_index=True
+        ),
         cells=_cells(scores.sort_values("method", key=lambda column: column.map(order), kind="stable")),
         profiles=_profiles({method: draws[method] for method in methods.method[methods.complete]}, band_repetitions),
         improvement=_improvement(reference, methods.method, draws),
-        ablations=_ablations([method for method in table.own if method in draws], draws),
+        ablations=_ablations(table.own, draws),
         curves=_curves(table, methods, tasks, band_repetitions, seed),
         task_curves=_task_curves(table, methods, tasks),
     )
@@ -93,7 +95,10 @@ def _methods(
     extent["steps"] = scores.groupby("method").steps.max()
     extent["complete"] = extent.n_tasks == len(tasks)
     extent["iqm"] = {method: frame.set_index("metric").estimate["iqm"] for method, frame in metrics.items()}
-    frame = table.methods.merge(extent, left_on="method", right_index=True)
+    frame = table.methods.merge(extent, how="left", left_on="method", right_index=True)
+    frame["complete"] = frame.complete.eq(True)
+    counts = ["n_seeds", "n_seeds_max", "n_tasks", "steps"]
+    frame[counts] = frame[counts].fillna(0).astype(np.int64)  # of a method without any of the tasks
     return frame.sort_values(["complete", "iqm", "method"], ascending=[False, False, True], ignore_index=True)
 
 
@@ -133,9 +138,11 @@ def _improvement(reference: str, methods: Iterable[str], draws: Mapping[str, Boo
     """The reference against every other method, where they share tasks."""
     rows = []
     for method in methods:
+        if method == reference or method not in draws:
+            continue
         x, y = draws[reference], draws[method]
         shared = _shared_tasks(x, y)
-        if method != reference and len(shared):
+        if len(shared):
             rows.append((method, *statistics.probability_of_improvement(x, y, shared), len(shared)))
     return pd.DataFrame(rows, columns=FRAMES["improvement"])
 
@@ -147,13 +154,15 @@ def _shared_tasks(x: Bootstrap, y: Bootstrap) -> np.ndarray:
 
 def _ablations(own: Sequence[str], draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
     """Every other own method against the first, where they share tasks."""
+    if not own or own[0] not in draws:
+        return empty(FRAMES["ablations"])
     rows = []
     for method in own[1:]:
-        pair = (draws[own[0]], draws[method])
-        shared = _shared_tasks(*pair)
+        shared = _shared_tasks(draws[own[0]], draws[method]) if method in draws else np.array([], dtype=np.int64)
         if len(shared):
-            estimates = [statistics.estimate(b.restricted_to(shared), [statistics.iqm])[0] for b in pair]
-            rows.append((own[0], method, len(shared), *map(float, estimates[0]), *map(float, estimates[1])))
+            pair = (draws[own[0]].restricted_to(shared), draws[method].restricted_to(shared))
+            base, ablation = (statistics.estimate(bootstrap, [statistics.iqm])[0] for bootstrap in pair)
+            rows.append((own[0], method, len(shared), *map(float, base), *map(float, ablation)))
     return pd.DataFrame(rows, columns=FRAMES["ablations"])
 
 

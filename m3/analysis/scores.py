@@ -91,11 +91,11 @@ def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores]) -> Sco
     Raises:
         UserError: no scores at all, a task without references, two methods of one name, two scores of one run.
     """
+    if not parts or all(part.scores.empty for part in parts):
+        raise UserError(f"no scores of {benchmark}: give published scores, finished runs, or both")
     methods = pd.concat([part.methods for part in parts], ignore_index=True)
     scores = pd.concat([part.scores for part in parts], ignore_index=True)
     curves = pd.concat([part.curves for part in parts], ignore_index=True)
-    if scores.empty:
-        raise UserError(f"no scores of {benchmark}: give published scores, finished runs, or both")
     for task in pd.concat([scores.task, curves.task]).unique():
         if task not in set(tasks.task):
             raise unknown_name(f"task of {benchmark}", task, tasks.task)

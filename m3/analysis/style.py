@@ -80,6 +80,8 @@ class Look:
 _DASH: LineStyleType = (0, (4, 1.5))
 _DOT: LineStyleType = (0, (1, 1.2))
 _DASH_DOT: LineStyleType = (0, (5, 1.5, 1, 1.5))
+_DASH_DOT_DOT: LineStyleType = (0, (4, 1, 1, 1, 1, 1))
+_LONG_DASH: LineStyleType = (0, (8, 1.5))
 
 M3_COLOR = "#D55E00"
 _PUBLISHED = {
@@ -93,14 +95,14 @@ _PUBLISHED = {
     "TWM": Look("#44AA99", "<", _DASH_DOT),
     "SimPLe": Look("#88739A", "h", _DOT),
     "EfficientZero": Look("#332288", "p", _DASH),
-    "DreamerV3": Look("#117733", "s", "-"),
+    "DreamerV3": Look("#117733", "s", _LONG_DASH),
     "DreamerV3 (2024)": Look("#6FA287", "d", _DASH),
     "PPO (2024)": Look("#8A8A8A", ">", _DOT),
     "TD-MPC2": Look("#332288", "^", "-"),
     "TD-MPC": Look("#7E6FC4", "v", _DASH),
     "SAC": Look("#8C510A", "X", _DASH_DOT),
     "PPO": Look("#6B6B6B", ">", _DOT),
-    "D4PG": Look("#0072B2", "D", "-"),
+    "D4PG": Look("#0072B2", "D", _DASH_DOT_DOT),
     "DDPG": Look("#56B4E9", "d", _DASH),
     "DMPO": Look("#882255", "p", _DASH_DOT),
     "MPO": Look("#CC79A7", "h", _DOT),
@@ -113,8 +115,8 @@ _OWN = (
     Look("#AA3377", "s", _DASH),
     Look("#228833", "^", _DASH_DOT),
     Look("#4477AA", "D", _DOT),
-    Look("#997700", "v", (0, (6, 1))),
-    Look("#66CCEE", "P", (0, (2, 1))),
+    Look("#997700", "v", _LONG_DASH),
+    Look("#66CCEE", "P", _DASH_DOT_DOT),
 )
 _OTHER = ("#4E79A7", "#A0785A", "#59A14F", "#B07AA1", "#7A8B99", "#A39A1F")
 

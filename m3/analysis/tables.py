@@ -1,6 +1,6 @@
 """Tables of a benchmark: scores of every task, aggregates, provenance of own runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ def files(name: str, aggregates: Aggregates, table: ScoreTable) -> dict[str, str
 def scores_table(aggregates: Aggregates, table: ScoreTable) -> Table:
     """Mean and standard deviation of every method on every compared task; below, the aggregates."""
     benchmark = benchmark_info(aggregates.benchmark)
-    methods = aggregates.methods.method.tolist()
+    methods = aggregates.methods.method[aggregates.methods.n_tasks > 0].tolist()
     references = table.tasks.set_index("task")
     cells = aggregates.cells.set_index(["method", "task"])
     usual = aggregates.methods.set_index("method").n_seeds_max
@@ -74,13 +74,13 @@ def aggregates_table(aggregates: Aggregates) -> Table:
     """Every metric of every method with its interval, and the probability of improvement."""
     benchmark = benchmark_info(aggregates.benchmark)
     metrics = [name for name in _METRICS if name in set(aggregates.metrics.metric)]
-    methods = aggregates.methods.method
+    methods = aggregates.methods[aggregates.methods.n_tasks > 0]
     columns = [
-        [Cell(method) for method in methods],
-        [Cell(words.seeds(aggregates, method)) for method in methods],
-        [Cell(f"{count} of {aggregates.total_tasks}") for count in aggregates.methods.n_tasks],
+        [Cell(method) for method in methods.method],
+        [Cell(words.seeds(aggregates, method)) for method in methods.method],
+        [Cell(f"{count} of {aggregates.total_tasks}") for count in methods.n_tasks],
         *(_metric_column(aggregates, benchmark, name) for name in metrics),
-        _improvement_column(aggregates),
+        _improvement_column(aggregates, methods.method),
     ]
     return Table(
         title=f"{benchmark.label}: aggregates",
@@ -197,10 +197,10 @@ def _metric_column(aggregates: Aggregates, benchmark: Benchmark, name: str) -> l
     return [*marked(whole, name in _LOWER_IS_BETTER), *rest]  # methods that lack tasks come last
 
 
-def _improvement_column(aggregates: Aggregates) -> list[Cell]:
+def _improvement_column(aggregates: Aggregates, methods: Iterable[str]) -> list[Cell]:
     rows = aggregates.improvement.set_index("method")
     cells = []
-    for method in aggregates.methods.method:
+    for method in methods:
         if method not in rows.index:
             cells.append(Cell(NOTHING))
             continue
@@ -242,7 +242,8 @@ def _duration(seconds: float) -> str:
 
 
 def _warnings(aggregates: Aggregates) -> list[str]:
-    warnings = words.warnings(aggregates)
+    without = aggregates.methods.method[aggregates.methods.n_tasks == 0]
+    warnings = [*words.warnings(aggregates), *(f"{method} has no scores here" for method in without)]
     return [" ".join(f"{warning}." for warning in warnings)] if warnings else []
 
 

@@ -100,7 +100,7 @@ def warnings(aggregates: Aggregates) -> list[str]:
     found += [
         f"{method}: {steps(trained[method])} of {steps(benchmark.agent_steps)} agent steps of training"
         for method in aggregates.own
-        if benchmark.agent_steps and trained[method] < benchmark.agent_steps
+        if benchmark.agent_steps and 0 < trained[method] < benchmark.agent_steps
     ]
     return found
 

@@ -1,6 +1,7 @@
 """Learning curves of all methods."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,6 @@ _LABEL_GAP = 9.0
 _MARKERS = 8
 """Markers along a curve."""
 _HIGHLIGHTED = 4
-_LEADER = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 2, "relpos": (0, 0.5)}
 
 
 def curves_figure(aggregates: Aggregates) -> Figure:
@@ -54,7 +54,7 @@ def curves_figure(aggregates: Aggregates) -> Figure:
     format_scores(axes.yaxis, benchmark)
     axes.set_xlabel(benchmark.step_axis)
     axes.set_ylabel(f"{benchmark.normalized_score} {benchmark.scale}")
-    _label_ends(axes, ends, height * 72, aggregates)
+    _label_ends(axes, ends, (WIDE - left - right) * 72, height * 72, aggregates)
     return sheet.figure
 
 
@@ -152,25 +152,34 @@ def _final_point(axes: Axes, method: str, row: pd.Series, step: float, own: Sequ
     return float(row.estimate)
 
 
-def _label_ends(axes: Axes, ends: dict[str, float], height: float, aggregates: Aggregates) -> None:
-    """Names and values right of the axes, at the height of the curves' ends or as near as there is room."""
+def _label_ends(axes: Axes, ends: dict[str, float], width: float, height: float, aggregates: Aggregates) -> None:
+    """Marker, name and value right of the axes, at the height of the curves' ends or as near as there is room.
+
+    Args:
+        axes: where.
+        ends: last value by method.
+        width, height: size of the axes in points.
+        aggregates: where the values come from.
+    """
     benchmark = benchmark_info(aggregates.benchmark)
     low, high = axes.get_ylim()
     methods = sorted(ends, key=lambda method: -ends[method])
     wanted = np.array([(ends[method] - low) / (high - low) * height for method in methods])
-    for method, at, place in zip(methods, wanted, spread(wanted, _LABEL_GAP), strict=True):
+    outside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+    for method, start, place in zip(methods, wanted, spread(wanted, _LABEL_GAP), strict=True):
         appearance = look(method, aggregates.own)
-        axes.annotate(
+        line, marker, text = (1 + points / width for points in (20, 26, 33))
+        axes.plot([1.005, line], [start / height, place / height], color=FAINT, linewidth=0.6, **outside)
+        axes.plot(marker, place / height, appearance.marker, color=appearance.color, markersize=3.8, **outside)
+        axes.text(
+            text,
+            place / height,
             f"{method}  {words.normalized(benchmark, ends[method])}",
-            (1, at / height),
-            xycoords="axes fraction",
-            xytext=(22, place - at),
-            textcoords="offset points",
-            va="center",
             color=appearance.color,
             size=6.5,
             weight="medium" if emphasized(method, aggregates.own) else "normal",
-            arrowprops=_LEADER,
+            va="center_baseline",
+            transform=axes.transAxes,
         )
 
 

@@ -179,7 +179,7 @@ def label_methods(axes: Axes, methods: Sequence[str], aggregates: Aggregates) ->
 def fit_intervals(axes: Axes, values: np.ndarray) -> None:
     """X limits around all values (NaN are left out), with room for the numbers."""
     lowest, highest = np.nanmin(values), np.nanmax(values)
-    size = max(highest - lowest, 1e-9)
+    size = highest - lowest or max(0.1 * abs(highest), 0.01)
     axes.set_xlim(lowest - 0.06 * size, highest + (0.06 + _NUMBER_ROOM) * size)
     axes.locator_params(axis="x", nbins=4)
 

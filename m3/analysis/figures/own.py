@@ -95,6 +95,7 @@ def _curve_key(aggregates: Aggregates, references: pd.DataFrame) -> list[Artist]
     methods = [
         Line2D([], [], color=shown.color, linestyle=shown.line, marker=shown.marker, markersize=3.5, label=method)
         for method, shown in ((method, look(method, aggregates.own)) for method in aggregates.own)
+        if method in set(aggregates.cells.method)
     ]
     lines = [
         Line2D([], [], color=row.color, linestyle=row.line, label=row.label, linewidth=0.9)

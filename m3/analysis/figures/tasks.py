@@ -57,6 +57,8 @@ def tasks_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
 
 def _scores_in_words(aggregates: Aggregates, method: str) -> str:
     cells = aggregates.cells[aggregates.cells.method == method]
+    if cells.empty:
+        return f"{method}: no scores here."
     scores = ", ".join(f"{cell.task} {words.value(cell.mean)}" for cell in cells.itertuples())
     return f"{method} ({words.seeds_in_words(aggregates, method)}): {scores}."
 

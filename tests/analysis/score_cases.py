@@ -1,11 +1,16 @@
-"""Run folders as training and evaluation leave them, with made-up numbers."""
+"""Scores to analyse: the published ones, and runs with made-up numbers."""
 
 from pathlib import Path
 
 import numpy as np
 
+from m3.analysis.aggregates import Aggregates
+from m3.analysis.scores import ScoreTable
 from m3.data import hdf5
 from m3.data.provenance import Provenance
+
+PUBLISHED = Path(__file__).parents[2] / "results/published"
+Results = tuple[ScoreTable, Aggregates]
 
 
 def write_run(
@@ -19,7 +24,10 @@ def write_run(
     evaluations: tuple[float, ...] = (0.5, 1.0, 2.0),
     wall_seconds: float = 90.0,
 ) -> Path:
-    """Write scores.h5 and metrics.h5 of one run, whose evaluations during training have two episodes; its folder."""
+    """Write scores.h5 and metrics.h5 of one run, as training and evaluation leave them, and return its folder.
+
+    An evaluation during training has two episodes.
+    """
     folder = results / benchmark / variant / task / f"seed-{seed}"
     provenance = Provenance(config=f"seed: {seed}\n", config_hash="0123456789abcdef", seeds=[seed], device="Test CPU")
     identity = {"benchmark": benchmark, "variant": variant, "task": task, "seed": seed, "frames_per_step": 4}
@@ -30,10 +38,10 @@ def write_run(
     metrics = {
         "epochs": {"epoch": epochs, "agent_steps": np.array(steps), "seconds": epochs * wall_seconds / len(steps)},
         "evaluations": {
-            "agent_steps": np.array(steps),
-            "epoch": epochs,
-            "returns": np.array(evaluations)[:, None] + np.array([-0.25, 0.25]),
-            "lengths": np.full((len(steps), 2), 50),
+            "agent_steps": np.array(steps[: len(evaluations)], dtype=np.int64),
+            "epoch": epochs[: len(evaluations)],
+            "returns": np.array(evaluations, dtype=np.float64)[:, None] + np.array([-0.25, 0.25]),
+            "lengths": np.full((len(evaluations), 2), 50),
         },
         "wall_seconds": wall_seconds,
     }

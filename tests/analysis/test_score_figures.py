@@ -1,0 +1,189 @@
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from score_cases import Results, write_run
+
+from m3.analysis import catalog, words
+from m3.analysis.figures import draw
+from m3.analysis.figures.curves import spread
+from m3.analysis.figures.overview import overview_figure
+from m3.analysis.style import look, save, style
+
+
+@pytest.fixture(autouse=True)
+def styled() -> Iterator[None]:
+    with style():
+        yield
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    """All figures that there are."""
+    table, aggregates = results
+    names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
+    return {name: draw(name, aggregates, table) for name in names}
+
+
+def drawn_texts(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Bbox]]:
+    """Every text that is drawn, with its place in pixels."""
+    texts: dict[int, Text] = {}
+    original = Text.draw
+    with monkeypatch.context() as patch:
+        patch.setattr(Text, "draw", lambda text, renderer: texts.update({id(text): text}) or original(text, renderer))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    renderer = canvas.get_renderer()
+    shown = [text for text in texts.values() if text.get_visible() and text.get_text().strip()]
+    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in shown]
+
+
+def words_on(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> str:
+    return "\n".join(text for text, _ in drawn_texts(figure, monkeypatch))
+
+
+def assert_legible(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is cut by the edge of the figure or lies over another one."""
+    texts = drawn_texts(figure, monkeypatch)
+    assert texts
+    for text, box in texts:
+        inside = box.x0 > -1 and box.y0 > -1 and box.x1 < figure.bbox.width + 1 and box.y1 < figure.bbox.height + 1
+        assert inside, f"{text!r} is cut"
+    for (text, box), (other, other_box) in combinations(texts, 2):
+        common = Bbox.intersection(box, other_box)
+        assert common is None or common.width < 1 or common.height < 2.5, f"{text!r} lies over {other!r}"
+
+
+def axes_with(figure: Figure, title: str) -> Axes:
+    return next(axes for axes in figure.axes if axes.get_title(loc="left") == title)
+
+
+@pytest.mark.parametrize("benchmark", ["atari100k", "dmc500k", "craftax1m"])
+def test_figures_of_published_scores_are_legible(
+    published: dict[str, Results], benchmark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for figure in figures(published[benchmark]).values():
+        assert_legible(figure, monkeypatch)
+
+
+def test_the_overview_is_legible(published: dict[str, Results], monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = overview_figure([aggregates for _, aggregates in published.values()])
+    assert_legible(figure, monkeypatch)
+    assert "Simulus-A (1 of 26 games)" in words_on(figure, monkeypatch)
+
+
+def test_figures_of_own_runs_are_legible(
+    quickstart: Results, ablated: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for figure in [*figures(quickstart).values(), *figures(ablated).values()]:
+        assert_legible(figure, monkeypatch)
+
+
+def test_figures_of_a_partial_benchmark_say_so(quickstart: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = figures(quickstart)
+    assert set(made) == {"aggregates", "iqm", "profiles", "improvement", "tasks", "own_curves", "own_cost"}
+    for name, figure in made.items():
+        text = words_on(figure, monkeypatch).replace("\n", " ")
+        assert "Partial benchmark: 1 of 26 games (Breakout)." in text, name
+        assert "M3 tiny: 300 of 100 K agent steps of training." in text, name
+
+
+def test_incomplete_methods_are_named(published: dict[str, Results], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = figures(published["atari100k"])
+    for name in ("aggregates", "iqm", "profiles"):
+        text = words_on(made[name], monkeypatch)
+        assert "Not comparable, so not shown: Simulus-A (1 of 26 games)." in text
+    assert "1 of 26 games only" in words_on(made["improvement"], monkeypatch)
+    assert "Simulus-A (5 seeds): Breakout 331." in words_on(made["tasks"], monkeypatch)
+
+
+def test_seeds_stand_beside_the_methods(published: dict[str, Results], monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = draw("iqm", published["dmc500k"][1], published["dmc500k"][0])
+    texts = drawn_texts(figure, monkeypatch)
+    row = dict(texts)["TD-MPC2"].y0
+    beside = sorted((box.x0, text) for text, box in texts if abs(box.y0 - row) < 6)
+    assert [text for _, text in beside] == ["TD-MPC2", "3", "0.90"]
+
+
+def test_bars_have_the_height_of_the_estimates(published: dict[str, Results]) -> None:
+    table, aggregates = published["atari100k"]
+    axes = draw("iqm", aggregates, table).axes[0]
+    lengths = [bar.get_width() for bar in axes.patches]
+    assert lengths == pytest.approx(aggregates.metric("iqm").estimate[aggregates.complete].tolist())
+
+
+def test_own_curves_show_evaluations_and_references(quickstart: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, aggregates = quickstart
+    figure = draw("own_curves", aggregates, table)
+    axes = axes_with(figure, "Breakout")
+    curve = next(line for line in axes.lines if len(line.get_xdata()) == 3)
+    np.testing.assert_array_equal(curve.get_xydata(), [[100, 0.5], [200, 1.0], [300, 2.0]])
+    text = words_on(figure, monkeypatch)
+    assert "Far above: human play 30.5; M3 (published) 149" in text
+    assert "random play" in text
+
+
+def test_ablations_show_pairs_and_what_is_missing(ablated: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = draw("ablations", ablated[1], ablated[0])
+    text = words_on(figure, monkeypatch)
+    assert "No curiosity, 2 games" in text
+    assert "No task in common with Full agent: Apart." in text
+    changes = figure.axes[1].collections[0].get_offsets()[:, 0]
+    assert sorted(changes) == pytest.approx([-3 / 35.3, -3 / 6899.9])  # Pong, Alien
+
+
+def test_one_method_alone(tmp_path: Path, with_runs: Callable[..., Results], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = figures(with_runs([write_run(tmp_path)], {}, others=False))
+    assert "There is no other method to compare with." in words_on(made["improvement"], monkeypatch)
+    for figure in made.values():
+        assert_legible(figure, monkeypatch)
+
+
+def test_a_method_looks_the_same_everywhere(quickstart: Results) -> None:
+    own = quickstart[1].own
+    assert look("M3", own) == look("M3", []) != look("M3 tiny", own)
+    assert look("Someone's agent", own) == look("Someone's agent", [])
+
+
+def test_files_have_the_same_bytes_every_time_and_embedded_fonts(quickstart: Results, tmp_path: Path) -> None:
+    table, aggregates = quickstart
+    for folder in ("first", "second"):
+        save(draw("iqm", aggregates, table), tmp_path / folder, "iqm")
+    for suffix in catalog.FIGURE_SUFFIXES:
+        first, second = ((tmp_path / folder / f"iqm.{suffix}").read_bytes() for folder in ("first", "second"))
+        assert first == second
+    pdf = (tmp_path / "first/iqm.pdf").read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"CreationDate" not in pdf
+
+
+def test_labels_spread_as_little_as_needed() -> None:
+    assert spread(np.array([50.0, 30.0, 10.0]), gap=9).tolist() == [50, 30, 10]
+    assert spread(np.array([50.0, 49.0, 10.0]), gap=9).tolist() == [54, 45, 10]
+    assert spread(np.array([50.0, 50.0, 45.0]), gap=9).tolist() == pytest.approx([57.333, 48.333, 39.333], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (0.0663, "0.066"),
+        (0.99, "0.99"),
+        (14.9, "14.9"),
+        (149.2, "149"),
+        (-5, "\N{MINUS SIGN}5.00"),
+        (25558, "25.6K"),
+    ],
+)
+def test_values_in_words(number: float, text: str) -> None:
+    assert words.value(number) == text
+
+
+def test_steps_in_words() -> None:
+    assert [words.steps(number) for number in (300, 1_200, 100_000, 1_000_000)] == ["300", "1.2 K", "100 K", "1 M"]
