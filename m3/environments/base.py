@@ -26,6 +26,8 @@ class Environment(ABC):
     observation_spec: ObservationSpec
     action_spec: ActionSpec
     frames_per_step: int = 1
+    action_names: tuple[str, ...] = ()
+    """Of a plain discrete action space, in order, where its actions have names."""
 
     @abstractmethod
     def reset(self, seed: int | None = None) -> Observation:
@@ -46,6 +48,11 @@ class Environment(ABC):
     @abstractmethod
     def render(self) -> np.ndarray:
         """The current scene at full resolution, uint8 (height, width, 3)."""
+
+    def draw(self, observation: Observation) -> np.ndarray | None:
+        """What an observation shows as a picture, uint8 (height, width, 3); None where it is numbers only."""
+        image = observation.get("image")
+        return None if image is None else np.ascontiguousarray(image[:3].transpose(1, 2, 0))
 
     def close(self) -> None:  # noqa: B027 - most environments hold nothing
         """Release what the environment holds."""

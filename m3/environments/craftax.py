@@ -11,7 +11,7 @@ import numpy as np
 from craftax import craftax_env
 
 from m3.config.schema import CraftaxEnvironment, EnvironmentSettings
-from m3.environments import craftax_encoding
+from m3.environments import craftax_drawing, craftax_encoding
 from m3.environments.base import Environment, Mode, Step
 from m3.errors import UserError, unknown_name
 from m3.specs import DiscreteActions, Observation
@@ -30,6 +30,7 @@ class _Game(NamedTuple):
     step: Callable[[jax.Array, Any, int], Any]
     """key, state, action -> key, state, observation, reward, terminated, ended"""
     actions: int
+    action_names: tuple[str, ...]
     device: jax.Device
     state_leaves: dict[str, jax.ShapeDtypeStruct]
     """Path in the state -> form of the array there, in the order of the state's leaves."""
@@ -64,6 +65,7 @@ class Craftax(Environment):
         self._state: Any = None
         self.observation_spec = craftax_encoding.observation_spec(settings.mob_encoding)
         self.action_spec = DiscreteActions((self._game.actions,))
+        self.action_names = self._game.action_names
 
     def reset(self, seed: int | None = None) -> Observation:
         if seed is not None:
@@ -99,6 +101,10 @@ class Craftax(Environment):
         """The game's own picture, uint8 (208, 176, 3): map and inventory."""
         return np.asarray(_pixel_renderer()(self._state)).astype(np.uint8)
 
+    def draw(self, observation: Observation) -> np.ndarray:
+        """The symbols as the game draws them, uint8 (208, 176, 3): map and inventory."""
+        return craftax_drawing.draw(observation, self._mob_encoding, _textures())
+
     def _key_of(self, seed: int | None) -> jax.Array:
         return self._array(np.random.SeedSequence(seed).generate_state(2))
 
@@ -111,10 +117,14 @@ def _compiled_game() -> _Game:
     device = _cpu()
     # Craftax makes arrays while it is imported; without this they would go to an accelerator.
     with jax.default_device(device):
+        from craftax.craftax.constants import Action
+
         game = craftax_env.make_craftax_env_from_name(_TASK, auto_reset=False)
         params = game.default_params
         # With no limit of steps, an episode only ends by the death of the player or of the last boss.
         endless = params.replace(max_timesteps=np.iinfo(np.int32).max)
+
+    action_names = tuple(action.name.lower().replace("_", " ") for action in Action)
 
     @jax.jit
     def reset(key: jax.Array) -> tuple[Any, ...]:
@@ -131,7 +141,7 @@ def _compiled_game() -> _Game:
     _, state, _ = jax.eval_shape(reset, jax.ShapeDtypeStruct((2,), np.uint32))
     leaves, structure = jax.tree_util.tree_flatten_with_path(state)
     named_leaves = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-    return _Game(reset, step, game.num_actions, device, named_leaves, structure)
+    return _Game(reset, step, game.num_actions, action_names, device, named_leaves, structure)
 
 
 def _cpu() -> jax.Device:
@@ -160,13 +170,22 @@ def _cache_folder() -> Path:
 
 
 @lru_cache(maxsize=1)
+def _textures() -> dict[str, Any]:
+    """Craftax's textures at the size of rendered images; loading them takes seconds."""
+    with jax.default_device(_cpu()):
+        from craftax.craftax import constants
+
+        return constants.load_all_textures_given_size(_BLOCK_PIXELS)
+
+
+@lru_cache(maxsize=1)
 def _pixel_renderer() -> Callable[[Any], jax.Array]:
     """Craftax's renderer: state -> float (208, 176, 3) in 0 to 255."""
-    from craftax.craftax import constants, renderer
+    from craftax.craftax import renderer
 
     load_all_textures = renderer.load_all_textures
     # The original draws three sizes, which takes a minute, and writes them into the installed package.
-    renderer.load_all_textures = lambda: {_BLOCK_PIXELS: constants.load_all_textures_given_size(_BLOCK_PIXELS)}
+    renderer.load_all_textures = lambda: {_BLOCK_PIXELS: _textures()}
     try:
         with jax.default_device(_cpu()):
             return jax.jit(renderer.make_craftax_pixel_renderer(_BLOCK_PIXELS))

@@ -52,6 +52,11 @@ class IndependentCategoricals:
         """int64 (..., number of variables)."""
         return torch.stack([sample_categorical(lp, generator, temperature) for lp in self._log_probs], dim=-1)
 
+    @property
+    def probabilities(self) -> list[Tensor]:
+        """Of each variable's classes, (..., size)."""
+        return [lp.exp() for lp in self._log_probs]
+
     def log_prob(self, values: Tensor) -> Tensor:
         """Of int64 values (..., number of variables): (...)."""
         parts = [lp.gather(-1, values[..., i : i + 1])[..., 0] for i, lp in enumerate(self._log_probs)]

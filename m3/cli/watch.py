@@ -1,0 +1,67 @@
+"""Watch a trained agent."""
+
+import argparse
+from pathlib import Path
+
+HELP = "watch an agent play, dream, or what it has experienced, as a video or in a window"
+
+EXAMPLES = """\
+examples (RUN is a run's folder, such as results/runs/atari100k/tiny/Breakout/seed-0):
+  python -m m3 watch RUN                              in a window; without a display, as RUN/media/watch.mp4
+  python -m m3 watch RUN --output play.mp4            one episode as a video
+  python -m m3 watch RUN --dream --output dream.mp4   what the world model dreams, beside what really happens
+  python -m m3 watch RUN --replay                     the latest episodes that training has collected
+  python -m m3 watch RUN --play                       act yourself, with the keyboard
+  python -m m3 watch RUN --play --dream               act yourself inside the world model
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run's folder; while it trains, its newest checkpoint is used"
+    )
+    parser.add_argument("--dream", action="store_true", help="let the world model go on by itself")
+    parser.add_argument("--replay", action="store_true", help="show stored episodes, the latest first")
+    parser.add_argument("--play", action="store_true", help="act yourself")
+    parser.add_argument("--output", type=Path, metavar="FILE.mp4", help="record a video instead of opening a window")
+    parser.add_argument("--episodes", type=int, default=1, metavar="N", help="of a video (default: 1)")
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of a video at most (default: 1000)")
+    parser.add_argument("--horizon", type=int, metavar="N", help="steps of a dream (default: as in training)")
+    parser.add_argument("--fps", type=int, default=15, metavar="N", help="steps shown per second (default: 15)")
+    parser.add_argument("--seed", type=int, default=0, help="of environment and agent (default: 0)")
+    parser.add_argument(
+        "--temperature", type=float, help="of the actions (default: the evaluation's; 0: the likeliest)"
+    )
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.errors import UserError
+    from m3.watch.show import Wish, watch
+
+    for option, least in (("episodes", 1), ("steps", 1), ("fps", 1), ("horizon", 1), ("seed", 0), ("temperature", 0)):
+        value = getattr(args, option)
+        if value is not None and value < least:
+            raise UserError(f"--{option} must be at least {least}, got {value}")
+    if args.replay and (args.dream or args.play):
+        raise UserError("--replay shows what was stored: leave out --dream and --play")
+    if args.output is not None and args.play:
+        raise UserError("--play needs a window: leave out --output")
+    if args.output is not None and args.output.suffix != ".mp4":
+        raise UserError(f"--output must end in .mp4, got {args.output}")
+    wish = Wish(
+        dream=args.dream,
+        replay=args.replay,
+        play=args.play,
+        output=args.output,
+        episodes=args.episodes,
+        steps=args.steps,
+        horizon=args.horizon,
+        fps=args.fps,
+        seed=args.seed,
+        temperature=args.temperature,
+    )
+    watch(args.run, wish, args.device)
+    return 0

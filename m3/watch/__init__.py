@@ -1,0 +1,1 @@
+"""See what an agent sees: videos, a window, dreams, stored episodes."""

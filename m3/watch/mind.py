@@ -1,0 +1,171 @@
+"""What an agent makes of what it sees, step by step: its policy and its world model side by side."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m3.agent.agent import Agent
+from m3.agent.encoders import classes_to_actions
+from m3.config.schema import Sequences
+from m3.loading import LoadedAgent
+from m3.nn.distributions import symexp
+from m3.specs import Modality, Observation
+from m3.tokenizers.image_vqvae import ImageTokenizer
+from m3.world_model.imagination import Imagination, ImaginedState
+
+Tokens = Mapping[str, Tensor]
+"""Of one step: modality -> int64 (1, K, C)."""
+
+
+def to_tokens(agent: Agent, observation: Observation) -> Tokens:
+    """The tokens of one raw observation."""
+    device = agent.actor_critic.actor.weight.device
+    return agent.tokenizer.encode(
+        {name: torch.from_numpy(array).to(device)[None] for name, array in observation.items()}
+    )
+
+
+@torch.no_grad()
+def to_observation(agent: Agent, tokens: Tokens) -> Observation:
+    """Tokens of one step as the raw observation that they stand for: what is left of it after the tokenizer."""
+    views = agent.tokenizer.decode(tokens)
+    raw = {}
+    for name, module in agent.tokenizer.modalities.items():
+        view = views[name]
+        if isinstance(module, ImageTokenizer):
+            images = module.reconstruct(view.reshape(-1, module.tokens.code_size, *view.shape[-2:]))
+            raw[name] = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().flatten(0, 1)
+        elif name == Modality.VECTOR:
+            raw[name] = symexp(view)[0]
+        else:
+            raw[name] = view[0] if name == Modality.TOKEN_2D else view[0, :, 0]
+    return {name: value.cpu().numpy() for name, value in raw.items()}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the world model expects after an action."""
+
+    reward: float
+    end: bool
+    """Sampled."""
+    disagreement: float
+    """Of the ensemble, about the next observation."""
+    tokens: Tokens
+    """A sampled next observation."""
+
+
+class Forecaster:
+    """A world model that follows a stream of steps, real or its own.
+
+    It has learnt windows of ``sequences.length`` steps. When its memory holds as many, it is made anew from the latest
+    steps, so that a stream may be of any length.
+    """
+
+    def __init__(self, agent: Agent, sequences: Sequences, generator: torch.Generator) -> None:
+        self._imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, generator)
+        self._length = sequences.length
+        self._recent: deque[tuple[Tokens, Tensor]] = deque(maxlen=max(sequences.context_length, sequences.length // 2))
+        self._blocks = 0
+
+    def begin(self, tokens: Tokens, actions: Tensor) -> None:
+        """Forget everything; ``tokens`` is the first observation, ``actions`` (1, A) any action, for its shape."""
+        self._recent.clear()
+        self._blocks = 0
+        self._state = self._imagination.start(_stack([tokens]), actions[:, None][:, :0])
+
+    def step(self, action: Tensor) -> Forecast:
+        """What follows ``action`` (1, A) on the current observation. The sampled one becomes current."""
+        current = self._state.observation
+        if self._blocks == self._length:
+            self._refresh(current)
+        expected, self._state = self._imagination.step(self._state, action)
+        self._recent.append((current, action))
+        self._blocks += 1
+        reward, end, disagreement = (float(part[0]) for part in expected)
+        return Forecast(reward, bool(end), disagreement, self._state.observation)
+
+    def correct(self, tokens: Tokens) -> None:
+        """What really followed becomes current, in place of what was sampled."""
+        self._state = ImaginedState(self._state.memory, _stack([tokens]), self._state.actions)
+
+    def follow(self, other: "Forecaster") -> None:
+        """Continue from where another forecaster is."""
+        self._state, self._recent, self._blocks = other._state, other._recent.copy(), other._blocks
+
+    def _refresh(self, current: Tokens) -> None:
+        tokens = [step for step, _ in self._recent] + [current]
+        actions = torch.stack([action for _, action in self._recent], dim=1)
+        self._state = self._imagination.start(_stack(tokens), actions)
+        self._blocks = len(self._recent)
+
+
+def _stack(steps: list[Tokens]) -> dict[str, Tensor]:
+    return {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]}
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What the agent makes of an observation."""
+
+    tokens: Tokens
+    probabilities: list[np.ndarray]
+    """Of the classes of each action dimension."""
+    value: float
+    action: np.ndarray
+    """What it would do, (A,)."""
+
+
+class Mind:
+    """An agent's policy and world model on one stream of observations and actions.
+
+    Args:
+        loaded: the agent.
+        generator: of all random choices.
+        temperature: of the policy.
+    """
+
+    def __init__(self, loaded: LoadedAgent, generator: torch.Generator, temperature: float) -> None:
+        self.agent = loaded.networks
+        self._generator = generator
+        self._temperature = temperature
+        self.forecaster = Forecaster(self.agent, loaded.settings.sequences, generator)
+        self._no_action = torch.zeros(1, *loaded.action_spec.shape, device=loaded.device)
+        self._no_action = self._no_action.to(getattr(torch, loaded.action_spec.dtype))
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the episode."""
+        self._state = self.agent.actor_critic.initial_state(1)
+        self._following = False
+
+    @torch.no_grad()
+    def see(self, tokens: Tokens) -> Thought:
+        """Take in the current observation."""
+        if self._following:
+            self.forecaster.correct(tokens)
+        else:
+            self.forecaster.begin(tokens, self._no_action)
+            self._following = True
+        policy = self.agent.actor_critic
+        output, self._state = policy.observe(self.agent.tokenizer.decode(tokens), self._state)
+        # the most likely action where the temperature is 0
+        distribution = policy.distribution(output.logits / (self._temperature or 1e-6))
+        classes = distribution.sample(self._generator)
+        return Thought(
+            tokens,
+            [part[0].cpu().numpy() for part in distribution.probabilities],
+            float(policy.critic.mean(output.value)[0]),
+            classes_to_actions(classes, policy.actions)[0].cpu().numpy(),
+        )
+
+    @torch.no_grad()
+    def act(self, action: np.ndarray) -> Forecast:
+        """Tell policy and world model what is done, (A,); what the world model expects of it."""
+        batch = torch.from_numpy(action).to(self._no_action.device)[None]
+        self._state = self.agent.actor_critic.act(batch, self._state)
+        return self.forecaster.step(batch)

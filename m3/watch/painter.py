@@ -1,0 +1,189 @@
+"""Moments as pictures: the environment, what the agent sees and makes of it, side by side."""
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from m3.loading import LoadedAgent
+from m3.specs import DiscreteActions, Modality, Observation, ObservationSpec
+from m3.watch.canvas import IMAGINED, INK, QUIET, REAL, SURFACE, Box, Canvas, number
+from m3.watch.moments import Moment
+
+WIDTH, HEIGHT = 1280, 720
+_SCENE = Box(24, 68, 568, 628)
+_INPUT = Box(616, 68, 280, 306)
+_OTHER = Box(616, 390, 280, 306)
+_ACTIONS = Box(920, 68, 336, 306)
+_TRACES = Box(920, 390, 336, 306)
+_CAPTION = 26
+_ROWS = 11
+"""Discrete actions that are listed at most."""
+_TRACE_STEPS = 120
+_SYMLOG_RANGE = 3.0
+"""Vectors are drawn symlog'ed, up to this."""
+
+Draw = Callable[[Observation], np.ndarray | None]
+"""An observation as a picture, where it is one."""
+
+
+class Painter:
+    """Paints moments of one stream, in order.
+
+    Args:
+        loaded: the agent.
+        action_names: of a plain discrete action space; may be empty.
+        draw: an observation as a picture.
+        captions: of the scene, of the observation, and of what the agent makes of it.
+    """
+
+    def __init__(
+        self, loaded: LoadedAgent, action_names: tuple[str, ...], draw: Draw, captions: tuple[str, str, str]
+    ) -> None:
+        settings = loaded.settings
+        self._title = settings.task
+        self._subtitle = f"{settings.benchmark} / {settings.variant} / seed {settings.seed}"
+        self._subtitle += f"   after {loaded.agent_steps:,} steps of training"
+        self._spec = loaded.observation_spec
+        self._actions = loaded.action_spec
+        self._names = action_names
+        self._draw = draw
+        self._captions = captions
+        self._episode = 0
+        self._rewards: deque[float | None] = deque(maxlen=_TRACE_STEPS)
+        self._expected: deque[float | None] = deque(maxlen=_TRACE_STEPS)
+        self._values: deque[float | None] = deque(maxlen=_TRACE_STEPS)
+        self._disagreements: deque[float | None] = deque(maxlen=_TRACE_STEPS)
+
+    def paint(self, moment: Moment) -> np.ndarray:
+        """uint8 (720, 1280, 3)."""
+        self._remember(moment)
+        canvas = Canvas(WIDTH, HEIGHT)
+        self._header(canvas, moment)
+        scene, seen, other = self._captions
+        if moment.dream_step is not None:
+            other = f"{other}, step {moment.dream_step}"
+        self._observation(canvas, _INPUT, seen, moment.observation, REAL)
+        self._observation(canvas, _OTHER, other, moment.other, IMAGINED)
+        self._scene(canvas, scene, moment)
+        self._action_panel(canvas, moment)
+        self._traces(canvas, moment)
+        return canvas.array()
+
+    def _remember(self, moment: Moment) -> None:
+        traces = (self._rewards, self._expected, self._values, self._disagreements)
+        if moment.episode != self._episode:
+            self._episode = moment.episode
+            for trace in traces:
+                trace.clear()
+        new = (moment.reward, moment.forecast.reward, moment.thought.value, moment.forecast.disagreement)
+        for trace, value in zip(traces, new, strict=True):
+            trace.append(value)
+
+    def _header(self, canvas: Canvas, moment: Moment) -> None:
+        width = canvas.text(24, 42, self._title, 24, strong=True)
+        canvas.text(24 + width + 16, 42, self._subtitle, 15, QUIET)
+        place = f"episode {moment.episode}     step {moment.step}     return {number(moment.episode_return)}"
+        canvas.text(WIDTH - 24, 42, place, 15, anchor="rs")
+
+    def _scene(self, canvas: Canvas, caption: str, moment: Moment) -> None:
+        canvas.text(_SCENE.x, _SCENE.y + 16, caption, color=QUIET)
+        box = _SCENE.below(_CAPTION)
+        canvas.rectangle(box, SURFACE)
+        if moment.scene is not None:
+            canvas.picture(box, moment.scene)
+        else:
+            dreamt = moment.dream_step is not None
+            numbers = scaled_numbers(self._spec, moment.other if dreamt else moment.observation)
+            canvas.bars(box, numbers, IMAGINED if dreamt else REAL)
+
+    def _observation(
+        self, canvas: Canvas, box: Box, caption: str, observation: Observation, color: tuple[int, ...]
+    ) -> None:
+        canvas.text(box.x, box.y + 16, caption, color=color)
+        inner = box.below(_CAPTION)
+        picture = self._draw(observation)
+        if picture is None:
+            canvas.bars(inner, scaled_numbers(self._spec, observation), color)
+        else:
+            canvas.rectangle(inner, SURFACE)
+            canvas.picture(inner, picture)
+
+    def _action_panel(self, canvas: Canvas, moment: Moment) -> None:
+        canvas.text(_ACTIONS.x, _ACTIONS.y + 16, "actions and their probabilities", color=QUIET)
+        box = _ACTIONS.below(_CAPTION)
+        if isinstance(self._actions, DiscreteActions) and len(self._actions.sizes) == 1:
+            self._choices(canvas, box, moment.thought.probabilities[0], int(moment.action[0]))
+        else:
+            self._dimensions(canvas, box, moment)
+
+    def _choices(self, canvas: Canvas, box: Box, probabilities: np.ndarray, chosen: int) -> None:
+        """One row per action; where there are many, the one taken and the likeliest others."""
+        shown = np.arange(len(probabilities))
+        if len(shown) > _ROWS:
+            others = [index for index in np.argsort(-probabilities, kind="stable") if index != chosen]
+            shown = np.sort([chosen, *others[: _ROWS - 1]])
+        height = min(32, box.height // len(shown))
+        for place, index in enumerate(shown):
+            row = Box(box.x, box.y + place * height, box.width, height)
+            name = self._names[index] if self._names else f"action {index}"
+            taken = index == chosen
+            baseline = row.y + row.height // 2 + 5
+            canvas.text(row.x + 128, baseline, _short(name), 13, INK if taken else QUIET, anchor="rs", strong=taken)
+            track = Box(row.x + 140, row.y + 4, row.width - 140 - 48, row.height - 8)
+            canvas.rectangle(track, SURFACE)
+            share = float(probabilities[index])
+            canvas.rectangle(track._replace(width=round(track.width * share)), IMAGINED if taken else (126, 92, 70))
+            canvas.text(row.right, baseline, f"{share:.0%}", 13, INK if taken else QUIET, anchor="rs")
+
+    def _dimensions(self, canvas: Canvas, box: Box, moment: Moment) -> None:
+        """One row per dimension: how likely its values are, and the one that is taken."""
+        probabilities = moment.thought.probabilities
+        height = min(48, box.height // len(probabilities))
+        for place, shares in enumerate(probabilities):
+            row = Box(box.x, box.y + place * height, box.width, height)
+            baseline = row.y + row.height // 2 + 5
+            canvas.text(row.x, baseline, str(place), 13, QUIET)
+            track = Box(row.x + 24, row.y + 3, row.width - 24 - 60, row.height - 6)
+            canvas.strip(track, shares)
+            value = float(moment.action[place])
+            discrete = isinstance(self._actions, DiscreteActions)
+            share = (value + 0.5) / len(shares) if discrete else (value + 1) / 2
+            canvas.rectangle(Box(track.x + round(share * (track.width - 3)), track.y, 3, track.height), INK)
+            text = number(value, ".0f" if discrete else "+.2f")
+            canvas.text(row.right, baseline, text, 13, anchor="rs")
+
+    def _traces(self, canvas: Canvas, moment: Moment) -> None:
+        expected = (f"expected {number(moment.forecast.reward)}", IMAGINED)
+        received = [] if moment.reward is None else [(f"received {number(moment.reward)}", REAL)]
+        value = (number(moment.thought.value), IMAGINED)
+        disagreement = (number(moment.forecast.disagreement), IMAGINED)
+        rows = (
+            ("reward", [*received, expected], [(self._rewards, REAL), (self._expected, IMAGINED)]),
+            ("value", [value], [(self._values, IMAGINED)]),
+            ("disagreement", [disagreement], [(self._disagreements, IMAGINED)]),
+        )
+        height = _TRACES.height // len(rows)
+        for place, (name, numbers, lines) in enumerate(rows):
+            row = Box(_TRACES.x, _TRACES.y + place * height, _TRACES.width, height)
+            canvas.text(row.x, row.y + 16, name, color=QUIET)
+            right = row.right
+            for text, color in reversed(numbers):
+                right -= canvas.text(right, row.y + 16, text, 13, color, anchor="rs") + 16
+            canvas.trace(row.below(_CAPTION)._replace(height=height - _CAPTION - 6), lines, _TRACE_STEPS)
+
+
+def scaled_numbers(spec: ObservationSpec, observation: Observation) -> np.ndarray:
+    """An observation without pictures as values in [-1, 1]: vectors symlog'ed, tokens as shares of their vocabulary."""
+    parts = []
+    for name, modality in spec.modalities.items():
+        values = observation[name].astype(np.float64)
+        if name == Modality.VECTOR:
+            parts.append(np.sign(values) * np.log1p(np.abs(values)) / _SYMLOG_RANGE)
+        elif modality.vocabularies:
+            parts.append((values / np.maximum(np.array(modality.vocabularies) - 1, 1)).ravel())
+    return np.concatenate(parts)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 19 else f"{name[:18]}…"
