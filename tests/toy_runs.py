@@ -68,6 +68,17 @@ def toy_agent(task: str, seed: int = 0, **changes: Any) -> Agent:
     return Agent(settings, environment.observation_spec, environment.action_spec).eval()
 
 
+def decisive_agent(task: str, seed: int = 0, **changes: Any) -> Agent:
+    """A ``toy_agent`` whose actions depend much on what it has seen and done."""
+    agent = toy_agent(task, seed, **changes)
+    with torch.no_grad():
+        for parameter in agent.actor_critic.actor_trunk.lstm.parameters():
+            parameter *= 8
+        agent.actor_critic.actor.weight *= 30
+        agent.actor_critic.actor.bias.zero_()
+    return agent
+
+
 def random_steps(agent: Agent, *shape: int, seed: int = 0) -> tuple[dict[str, Tensor], Tensor]:
     """Random tokens int64 (*shape, K_m, C_m) of each modality, and random actions (*shape, A)."""
     generator = torch.Generator().manual_seed(seed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_runs import toy_agent, toy_settings
+from toy_runs import decisive_agent, toy_settings
 
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
@@ -49,7 +49,7 @@ class Collecting:
 
     def __init__(self, task: str, agent: Agent | None = None, **collection: Any) -> None:
         settings = toy_settings(task, collection=collection)
-        self.agent = agent or toy_agent(task)
+        self.agent = agent or decisive_agent(task)
         self.environment = RecordingToy(task)
         self.replay = Replay(self.environment.observation_spec, self.environment.action_spec, 2, 10**8)
         self.burn_in = settings.sequences.burn_in
@@ -104,7 +104,7 @@ def test_the_seed_reaches_the_environment_once() -> None:
 
 def test_a_break_changes_nothing_while_the_networks_stay() -> None:
     """Breaks within the burn-in of an episode's start, and between episodes (three steps each)."""
-    agent = toy_agent("vector")
+    agent = decisive_agent("vector")
     whole, broken = Collecting("vector", agent), Collecting("vector", agent)
     random = new_random()
     whole.collect(13, random)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from toy_runs import toy_agent
+from toy_runs import decisive_agent
 
 from m3.config.schema import ToyEnvironment
 from m3.environments import Step, VectorEnvironment
@@ -45,7 +45,7 @@ class Counting(Uneven):
 
 
 def scores(make: type[Toy], episodes: int, environments: int, seed: int = 0, temperature: float = 1.0) -> Scores:
-    agent = toy_agent("terminating")
+    agent = decisive_agent("terminating")
     vector = VectorEnvironment(make, environments)
     return finish(evaluate(agent, vector, episodes, temperature, seed, CPU), "evaluate", episodes)
 
