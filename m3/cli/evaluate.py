@@ -11,6 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="how many to play")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: scores.h5 in the run's folder")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--episodes must be at least 1, got {args.episodes}")
     output = args.output or args.run / "scores.h5"
     device = select_device(args.device)
-    if device.type == "cpu":
+    if args.deterministic or device.type == "cpu":
         be_deterministic()
     score_run(args.run / WEIGHTS, args.episodes, output, device)
     print(f"scores are in {output}")

@@ -143,7 +143,7 @@ def _say_start(trainer: Trainer, settings: RunSettings, folder: Path, identity: 
     own = folder / CHECKPOINTS / identity[:8]
     others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != own]
     if others and not own.exists():
-        progress.say("a new run: its settings, or the training version, are not those of earlier checkpoints here")
+        progress.say("is a new run: its settings, or the training version, are not those of earlier checkpoints here")
     for other in others:
         progress.say(f"not used: {other}, {size(folder_bytes(other))} of other settings; delete it to free the space")
 

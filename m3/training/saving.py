@@ -62,7 +62,9 @@ class Saver:
         On the CPU, results depend on the number of threads: a run keeps that with which it began.
         """
         state = self._folder.load_latest(trainer.replay)
-        if state is not None:
+        if state is None:
+            self._progress.say("begins")
+        else:
             trainer.load_state_dict(state["trainer"])
             self.processes.load_state_dict(state["processes"])
             self.epoch = trainer.epoch

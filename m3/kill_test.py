@@ -1,0 +1,204 @@
+"""The kill test: runs that are killed again and again must end exactly like one that never was.
+
+One run is trained and scored undisturbed. Others of the same settings are killed (SIGKILL) at random moments of every
+kind of work and started again, until all kills are spent. Then everything is compared bit for bit.
+"""
+
+import itertools
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+
+from m3.config.identity import canonical, resolved_name
+from m3.config.schema import RunSettings
+from m3.data import hdf5
+from m3.errors import UserError
+from m3.run_comparison import SCORES, run_differences
+from m3.training.metrics import FORMAT as METRICS_FORMAT
+from m3.training.progress import parts_of_epoch
+from m3.training.run import CHECKPOINTS, METRICS, WEIGHTS
+
+SETTING_UP, CHECKPOINT, RESULTS, SCORING = "setting up", "checkpoint", "results", "scoring"
+"""Kinds of work beside the parts of an epoch."""
+_POLL_SECONDS = 0.001
+
+
+class _Process:
+    """A command of M3 that runs in the background and appends what it says to a log."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self._log = log
+        with open(log, "ab") as output:
+            self._begin = output.tell()
+            command = [sys.executable, "-u", "-m", "m3", *arguments]
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return when it holds, or when the process has ended."""
+        while self._process.poll() is None and not condition():
+            sleep(_POLL_SECONDS)
+
+    def wait_for_epoch(self, condition: Callable[[int], bool]) -> int:
+        """The epoch that begins when the condition holds for it, or that in which the process has ended."""
+        epoch = 0
+
+        def reached() -> bool:
+            nonlocal epoch
+            epoch = self._epoch()
+            return condition(epoch)
+
+        self.wait_until(reached)
+        return epoch
+
+    def kill_after(self, seconds: float) -> bool:
+        """Kill it then; False if it has ended before."""
+        end = monotonic() + seconds
+        self.wait_until(lambda: monotonic() >= end)
+        if self._process.poll() is not None:
+            self.finish()
+            return False
+        self._process.kill()
+        self._process.wait()
+        return True
+
+    def finish(self) -> None:
+        """Wait for its end. Raises UserError if it fails."""
+        if self._process.wait() != 0:
+            last = self._output().strip().splitlines()[-1:]
+            raise UserError(f"fails without being killed: {''.join(last)} (log: {self._log})")
+
+    def _epoch(self) -> int:
+        """The epoch that follows the newest checkpoint; 0 while the process is setting up."""
+        output = self._output()
+        finished = [int(epoch) for epoch in re.findall(r"(?:continues|checkpoint) after epoch (\d+)", output)]
+        return max(finished) + 1 if finished else 1 if "begins" in output else 0
+
+    def _output(self) -> str:
+        with open(self._log, "rb") as file:
+            file.seek(self._begin)
+            return file.read().decode(errors="replace")
+
+
+class _Undisturbed:
+    """A run that is never killed, and how long everything in it took."""
+
+    def __init__(self, settings: RunSettings, folder: Path, episodes: int, device: str) -> None:
+        self.settings = settings
+        self.folder = folder / "undisturbed"
+        self._episodes = episodes
+        self._device = device
+        start = monotonic()
+        process = self.train(self.folder)
+        process.wait_for_epoch(lambda epoch: epoch >= 1)
+        self.set_up_seconds = monotonic() - start
+        process.wait_for_epoch(lambda epoch: epoch > settings.epochs)
+        start = monotonic()
+        process.finish()
+        self.results_seconds = monotonic() - start
+        self._epochs = hdf5.read(self.folder / METRICS, METRICS_FORMAT)[0]["epochs"]
+        start = monotonic()
+        self.score(self.folder).finish()
+        self.scoring_seconds = monotonic() - start
+
+    def train(self, run: Path) -> _Process:
+        """Start training a run of the same settings."""
+        run.mkdir(parents=True, exist_ok=True)
+        config = run / resolved_name(self.settings)
+        config.write_text(canonical(self.settings), encoding="utf-8")
+        options = ["--config", str(config), "--device", self._device, "--checkpoint-epochs", "1", "--deterministic"]
+        return _Process(run.with_suffix(".log"), "train", "--run", str(run), *options)
+
+    def score(self, run: Path) -> _Process:
+        """Start scoring a run."""
+        options = ["--episodes", str(self._episodes), "--device", self._device, "--deterministic"]
+        return _Process(run.with_suffix(".log"), "evaluate", "--run", str(run), *options)
+
+    def span(self, epoch: int, part: str) -> tuple[float, float]:
+        """When a part of an epoch begins, in seconds after the epoch does, and how long it takes."""
+        parts = parts_of_epoch(self.settings, epoch)
+        seconds = {name: float(np.nan_to_num(self._epochs[name]["seconds"][epoch - 1])) for name in parts}
+        return sum(seconds[name] for name in itertools.takewhile(lambda name: name != part, parts)), seconds[part]
+
+
+def kill_test(
+    settings: RunSettings, kills: int, episodes: int, device: str, seed: int, folder: Path, say: Callable[[str], None]
+) -> list[str]:
+    """Run the test; the names of all that differs, none if no kill left a trace.
+
+    Args:
+        settings: of a run that takes seconds or minutes.
+        kills: how many.
+        episodes: of the evaluation after training.
+        device: as for the command train.
+        seed: of the moments.
+        folder: for the runs, empty.
+        say: is told what happens.
+
+    Raises:
+        UserError: the run fails without being killed.
+    """
+    say("trains and scores the undisturbed run")
+    undisturbed = _Undisturbed(settings, folder, episodes, device)
+    dice = random.Random(seed)
+    kinds = _kinds(settings, dice)
+    done: Counter[str] = Counter()
+    different: list[str] = []
+    for number in itertools.count(1):
+        run = folder / f"killed-{number}"
+        while done.total() < kills and not (run / SCORES).exists():
+            trained = (run / WEIGHTS).exists() and (run / METRICS).exists()
+            kind = SCORING if trained else next(kinds)
+            if _kill(undisturbed, run, kind, dice):
+                done[kind] += 1
+                say(f"kill {done.total()} of {kills}: {run.name}, {kind}")
+        undisturbed.train(run).finish()
+        undisturbed.score(run).finish()
+        different += [f"{run.name}{name}" for name in run_differences(undisturbed.folder, run, settings)]
+        say(f"{run.name} is finished and compared")
+        if done.total() >= kills:
+            break
+    say("kills: " + ", ".join(f"{kind} {count}" for kind, count in done.items()))
+    return different
+
+
+def _kinds(settings: RunSettings, dice: random.Random) -> Iterator[str]:
+    """Kinds of work in training, each as often as any other."""
+    parts = {part for epoch in range(1, settings.epochs + 1) for part in _parts(settings, epoch)}
+    kinds = [SETTING_UP, *sorted(parts), CHECKPOINT, RESULTS]
+    while True:
+        yield from dice.sample(kinds, len(kinds))
+
+
+def _kill(undisturbed: _Undisturbed, run: Path, kind: str, dice: random.Random) -> bool:
+    """Start a run where it stopped and kill it at a random moment of a kind; False if it ends before."""
+    settings = undisturbed.settings
+    if kind == SCORING:  # half of the attempts come too late, so that runs end
+        return undisturbed.score(run).kill_after(dice.uniform(0, 2 * undisturbed.scoring_seconds))
+    process = undisturbed.train(run)
+    if kind == SETTING_UP:
+        return process.kill_after(dice.uniform(0, undisturbed.set_up_seconds))
+    if kind == RESULTS:
+        process.wait_for_epoch(lambda epoch: epoch > settings.epochs)
+        return process.kill_after(dice.uniform(0, undisturbed.results_seconds))
+    if kind == CHECKPOINT:
+        process.wait_for_epoch(lambda epoch: epoch >= 1)
+        process.wait_until(lambda: any((run / CHECKPOINTS).glob("*/.*.partial")))
+        return process.kill_after(dice.uniform(0, 0.01))
+    epoch = process.wait_for_epoch(lambda epoch: kind in _parts(settings, epoch))
+    if kind not in _parts(settings, epoch):
+        process.finish()
+        return False
+    begin, seconds = undisturbed.span(epoch, kind)
+    return process.kill_after(begin + dice.uniform(0, seconds))
+
+
+def _parts(settings: RunSettings, epoch: int) -> dict[str, int]:
+    """The parts of an epoch; none before the first and after the last."""
+    return parts_of_epoch(settings, epoch) if 1 <= epoch <= settings.epochs else {}

@@ -1,0 +1,71 @@
+"""Whether two runs of the same settings came to the same results, bit for bit."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m3.config.identity import config_hash
+from m3.config.schema import RunSettings
+from m3.data import hdf5
+from m3.data.checkpoint import CheckpointFolder
+from m3.environments import make_environment
+from m3.training.metrics import FORMAT as METRICS_FORMAT
+from m3.training.run import CHECKPOINTS, METRICS, WEIGHTS
+from m3.training.scoring import FORMAT as SCORES_FORMAT
+from m3.training.trainer import new_replay
+from m3.training.weights import load_weights
+
+SCORES = "scores.h5"
+NOT_COMPARED = ("seconds", "processes")
+"""Ends of the names of what differs between any two runs: times, and who computed."""
+
+
+def run_differences(first: Path, second: Path, settings: RunSettings) -> list[str]:
+    """The names of everything that differs between two finished and scored runs.
+
+    Compared are weights, metrics, scores, and the last checkpoint with optimisers, environments, priorities and replay.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    return list(differences(_contents(first, settings), _contents(second, settings)))
+
+
+def _contents(folder: Path, settings: RunSettings) -> dict[str, Any]:
+    with closing(make_environment(settings.environment, settings.task, "train")) as environment:
+        replay = new_replay(settings, environment)
+    identity = config_hash(settings)
+    state = CheckpointFolder(folder / CHECKPOINTS / identity[:8], identity).load_latest(replay)
+    return {
+        "weights": {name: tensor.numpy() for name, tensor in load_weights(folder / WEIGHTS).state.items()},
+        "metrics": hdf5.read(folder / METRICS, METRICS_FORMAT)[0],
+        "scores": hdf5.read(folder / SCORES, SCORES_FORMAT)[0],
+        "checkpoint": state,
+        "replay": {"state": replay.state_dict(), "rows": replay.rows_since(0).columns},
+    }
+
+
+def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
+    """The names of all leaves that differ between two trees of mappings, sequences, arrays and plain values."""
+    if name.endswith(NOT_COMPARED):
+        return
+    if type(first) is not type(second):
+        yield name
+    elif isinstance(first, Mapping):
+        for key in dict.fromkeys([*first, *second]):
+            if key in first and key in second:
+                yield from differences(first[key], second[key], f"{name}/{key}")
+            elif not str(key).endswith(NOT_COMPARED):
+                yield f"{name}/{key}"
+    elif isinstance(first, list | tuple) and len(first) == len(second):
+        for index, pair in enumerate(zip(first, second, strict=True)):
+            yield from differences(*pair, f"{name}[{index}]")
+    elif isinstance(first, np.ndarray | np.generic | float):
+        one, other = np.asarray(first), np.asarray(second)
+        if (one.dtype, one.shape, one.tobytes()) != (other.dtype, other.shape, other.tobytes()):
+            yield name
+    elif first != second:
+        yield name
