@@ -1,6 +1,6 @@
 """Computes all statistics of one benchmark from its table of scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,9 +40,9 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
     draws = {method: _draw(rows, tasks, repetitions, seed) for method, rows in scores.groupby("method")}
     metrics = {method: _metrics(table, bootstrap) for method, bootstrap in draws.items()}
     methods = _methods(table, scores, metrics, tasks)
-    reference = REFERENCE if REFERENCE in draws else methods.method.iloc[0]
+    draws = {method: draws[method] for method in methods.method if method in draws}  # in order from here on
+    reference = REFERENCE if REFERENCE in draws else next(iter(draws))
     band_repetitions = min(repetitions, BAND_REPETITIONS)
-    order = {method: position for position, method in enumerate(methods.method)}
     return Aggregates(
         benchmark=table.benchmark,
         repetitions=repetitions,
@@ -52,12 +52,10 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
         own=table.own,
         reference=reference,
         methods=methods,
-        metrics=pd.concat(
-            [metrics[method].assign(method=method) for method in order if method in metrics], ignore_index=True
-        ),
-        cells=_cells(scores.sort_values("method", key=lambda column: column.map(order), kind="stable")),
+        metrics=pd.concat([metrics[method].assign(method=method) for method in draws], ignore_index=True),
+        cells=_cells(scores, list(draws)),
         profiles=_profiles({method: draws[method] for method in methods.method[methods.complete]}, band_repetitions),
-        improvement=_improvement(reference, methods.method, draws),
+        improvement=_improvement(reference, draws),
         ablations=_ablations(table.own, draws),
         curves=_curves(table, methods, tasks, band_repetitions, seed),
         task_curves=_task_curves(table, methods, tasks),
@@ -102,7 +100,7 @@ def _methods(
     return frame.sort_values(["complete", "iqm", "method"], ascending=[False, False, True], ignore_index=True)
 
 
-def _cells(scores: pd.DataFrame) -> pd.DataFrame:
+def _cells(scores: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     groups = scores.groupby(["method", "task"], sort=False)
     cells = groups.agg(
         n_seeds=("seed", "nunique"),
@@ -112,7 +110,7 @@ def _cells(scores: pd.DataFrame) -> pd.DataFrame:
         highest=("score", "max"),
         normalized=("normalized", "mean"),
     )
-    return cells.reset_index()
+    return cells.loc[list(methods)].reset_index()
 
 
 def _profiles(draws: Mapping[str, Bootstrap], repetitions: int) -> pd.DataFrame:
@@ -134,16 +132,14 @@ def _thresholds(highest: float) -> np.ndarray:
     return np.concatenate([np.linspace(0, min(1, highest), 101), above])
 
 
-def _improvement(reference: str, methods: Iterable[str], draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
+def _improvement(reference: str, draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
     """The reference against every other method, where they share tasks."""
     rows = []
-    for method in methods:
-        if method == reference or method not in draws:
-            continue
-        x, y = draws[reference], draws[method]
-        shared = _shared_tasks(x, y)
-        if len(shared):
-            rows.append((method, *statistics.probability_of_improvement(x, y, shared), len(shared)))
+    for method, draw in draws.items():
+        shared = _shared_tasks(draws[reference], draw)
+        if method != reference and len(shared):
+            interval = statistics.probability_of_improvement(draws[reference], draw, shared)
+            rows.append((method, *interval, len(shared)))
     return pd.DataFrame(rows, columns=FRAMES["improvement"])
 
 
