@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
 from m3.training.component import Component
+from m3.training.failure import DivergedError
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
 from m3.world_model.imagination import Imagination
@@ -83,7 +85,10 @@ class WorldModelComponent(Component):
             self._agent.tokenizer.codebooks,
             self._sequences.context_length,
         )
-        self.sampler.update(batch.ids, losses.per_window.cpu().numpy())
+        per_window = losses.per_window.cpu().numpy()
+        if not np.isfinite(per_window).all():
+            raise DivergedError(f"the {self.name} diverged in epoch {epoch}: the loss of a window is not finite")
+        self.sampler.update(batch.ids, per_window)
         return losses.total, {
             "observation_loss": losses.observations,
             "reward_loss": losses.rewards,
