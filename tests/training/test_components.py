@@ -1,0 +1,162 @@
+"""What each component trains on, and what it changes."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from toy_runs import toy_settings, toy_trainer
+
+from m3.errors import UserError
+from m3.seeding import Randomness, randomness
+from m3.training.components import WorldModelComponent
+from m3.training.progress import finish
+from m3.training.trainer import Trainer
+from m3.world_model.losses import WorldModelBatch, world_model_losses
+
+
+def new_random(seed: int = 0) -> Randomness:
+    return randomness(torch.device("cpu"), seed)
+
+
+def collected(task: str, steps: int = 60, **changes: Any) -> Trainer:
+    trainer = toy_trainer(toy_settings(task, **changes))
+    finish(trainer.collector.collect(steps, new_random()), "collect", steps)
+    return trainer
+
+
+def train(trainer: Trainer, component: str, epoch: int = 3) -> dict[str, float]:
+    part = trainer.components[component]
+    return finish(part.train(new_random(epoch), epoch), component, part.schedule.steps_per_epoch)
+
+
+def parameters_of(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in trainer.agent.named_parameters()}
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def loss_of_window(trainer: Trainer, window: int) -> float:
+    """The priority signal of one window, from its rows in the replay."""
+    length, context = 4, 2
+    batch = trainer.replay.gather(np.array([window] * 4), before=0, length=length)
+    losses = world_model_losses(
+        trainer.agent.world_model,
+        WorldModelBatch(
+            trainer.agent.tokenizer.encode({name: torch.from_numpy(o) for name, o in batch.observations.items()}),
+            *(torch.from_numpy(a) for a in (batch.actions, batch.rewards, batch.terminated, batch.mask)),
+        ),
+        trainer.agent.tokenizer.codebooks,
+        context,
+    )
+    return losses.per_window[0].item()
+
+
+@pytest.mark.parametrize("task", ["terminating", "image"])
+def test_priorities_land_on_the_very_windows_of_the_batch(task: str) -> None:
+    trainer = collected(task, world_model={"dropout": 0.0})
+    component = trainer.components["world_model"]
+    assert isinstance(component, WorldModelComponent)
+    for step in range(3):
+        component.compute(new_random(step), epoch=3)
+    weights = component.sampler.state_dict()["weights"]
+    windows = trainer.replay.window_ids(np.arange(trainer.replay.first_window, trainer.replay.next_window))
+    seen = weights != math.exp(10)
+    assert 4 <= seen.sum() <= 12
+    for window, weight in zip(windows[seen], weights[seen], strict=True):
+        assert math.log(weight) == pytest.approx(loss_of_window(trainer, window), rel=1e-3)
+
+
+def test_a_window_whose_loss_is_not_finite_stops_the_run() -> None:
+    trainer = collected("terminating")
+    with torch.no_grad():
+        trainer.agent.world_model.placeholders.weight.fill_(math.nan)
+    with pytest.raises(UserError, match="world_model diverged in epoch 3"):
+        train(trainer, "world_model")
+
+
+@pytest.mark.parametrize("component", ["tokenizer", "world_model", "controller"])
+def test_a_component_changes_nothing_but_itself(component: str) -> None:
+    trainer = collected("all_modalities")
+    own = {"controller": "actor_critic"}.get(component, component)
+    before, rows = parameters_of(trainer), trainer.replay.rows_since(0)
+    train(trainer, component)
+    after = parameters_of(trainer)
+    assert {name.partition(".")[0] for name in changed(before, after)} == {own}
+    for name, column in trainer.replay.rows_since(0).columns.items():
+        np.testing.assert_array_equal(column, rows.columns[name])
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["shared", "separate"])
+def test_during_the_warm_up_only_the_critic_learns(separate: bool) -> None:
+    """The controller starts after epoch 2, so with one epoch of warm-up the actor starts in epoch 4."""
+    trainer = collected("vector", controller={"critic_warmup_epochs": 1, "separate_networks": separate})
+    before = parameters_of(trainer)
+    train(trainer, "controller", epoch=3)
+    warmed_up = parameters_of(trainer)
+    parts = {name.split(".")[1] for name in changed(before, warmed_up)}
+    assert parts == ({"critic", "critic_trunk"} if separate else {"critic", "actor_trunk"})
+    train(trainer, "controller", epoch=4)
+    assert any(name.startswith("actor_critic.actor.") for name in changed(warmed_up, parameters_of(trainer)))
+
+
+def test_nothing_trains_on_a_replay_that_is_too_small() -> None:
+    trainer = collected("image", steps=3)
+    assert not any(component.ready() for component in trainer.components.values())
+    finish(trainer.collector.collect(20, new_random()), "collect", 20)
+    assert all(component.ready() for component in trainer.components.values())
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.3, 2)])
+def test_the_prioritised_share_of_a_batch_goes_to_the_worst_windows(share: float, expected: int) -> None:
+    """One of many windows counts 300 times the others: it is in every batch that draws by priority."""
+    trainer = collected("terminating", steps=200, replay={"prioritized_share": share, "initial_loss": 0.0})
+    component = trainer.components["world_model"]
+    assert isinstance(component, WorldModelComponent)
+    worst = trainer.replay.window_ids(np.array([7, 30]))
+    component.sampler.update(worst, np.array([100.0, 100.0]))
+    drawn = [component.sampler.sample(4, np.random.default_rng(seed)) for seed in range(50)]
+    hits = np.mean([np.isin(worst, ids).sum() for ids in drawn])
+    assert hits == 2 if expected else hits < 0.5
+
+
+@pytest.mark.parametrize(("task", "sees_ends"), [("terminating", True), ("truncating", False)])
+def test_the_end_head_learns_of_terminations_but_not_of_truncations(task: str, sees_ends: bool) -> None:
+    """A head that is certain that nothing ever ends is wrong in one of the two tasks, which differ in nothing else."""
+    trainer = collected(task)
+    with torch.no_grad():
+        trainer.agent.world_model.end_head[-1].weight.zero_()
+        trainer.agent.world_model.end_head[-1].bias.copy_(torch.tensor([20.0, -20.0]))
+    losses = [train(trainer, "world_model", epoch)["world_model/end_loss"] for epoch in range(5)]
+    assert (max(losses) > 1) == sees_ends
+
+
+def test_metrics_of_every_component_are_finite() -> None:
+    trainer = collected("all_modalities")
+    metrics = {}
+    for component in trainer.components:
+        metrics |= train(trainer, component)
+    assert all(map(math.isfinite, metrics.values()))
+    for name in ("tokenizer/loss", "world_model/end_loss", "world_model/curiosity_loss", "controller/entropy"):
+        assert name in metrics
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"world_model": {"curiosity": False}, "controller": {"intrinsic_weight": 0.0}},
+        {"replay": {"prioritized_share": 0.0}},
+        {"regression": "symlog_mse"},
+        {"continuous_actions": "projection"},
+    ],
+    ids=["no curiosity", "uniform replay", "regression", "projected actions"],
+)
+def test_ablations_train(changes: dict[str, Any]) -> None:
+    trainer = collected("vector", **changes)
+    before = parameters_of(trainer)
+    assert all(map(math.isfinite, (train(trainer, "world_model") | train(trainer, "controller")).values()))
+    assert changed(before, parameters_of(trainer)) == set(before)
