@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/installed
 .PHONY: help setup quickstart test lint lock schemas
 
 help:
-	@echo "make quickstart   train two tiny runs of an Atari game on the CPU, up to figures and tables (minutes)"
+	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
 	@echo "make test         run the tests"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
@@ -38,7 +38,7 @@ quickstart: $(INSTALLED)
 	@echo "Where to look:"
 	@echo "  figures/quickstart/          figures (PDF, PNG) and tables (Markdown, LaTeX, CSV, HTML)"
 	@echo "  results/quickstart/          scores and statistics behind them"
-	@echo "  results/runs/atari100k/tiny/ the runs: settings, weights, metrics, scores, logs"
+	@echo "  results/runs/               the runs: settings, weights, metrics, scores, logs"
 	@echo "  $(BIN)/python -m m3 validate FILE tells what is in an .h5 file"
 
 test: $(INSTALLED)

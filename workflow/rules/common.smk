@@ -37,5 +37,12 @@ def settings_file(wildcards):
     return file
 
 
+def perceptual_files(wildcards):
+    """The pretrained weights that a run's tokenizer trains with, if any."""
+    tokenizer = PLAN.runs[suite.run_of(wildcards)].tokenizer
+    wanted = tokenizer is not None and tokenizer.perceptual == "lpips"
+    return [f"pretrained/{file}" for file in PRETRAINED] if wanted else []
+
+
 def analysis_of(wildcards):
     return next(a for a in ANALYSES if (a.scope, a.benchmark) == (wildcards.scope, wildcards.benchmark))

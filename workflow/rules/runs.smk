@@ -27,6 +27,7 @@ rule resolve:
 rule train:
     input:
         settings=ancient(settings_file),
+        pretrained=ancient(perceptual_files),
     output:
         weights="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/weights.safetensors",
         metrics="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/metrics.h5",
