@@ -37,27 +37,26 @@ class LoadedAgent:
 
     Args:
         settings: of its run.
-        state: the networks' parameters and buffers.
+        networks: in evaluation mode.
+        observation_spec, action_spec: of its environment.
         agent_steps: how long it has trained.
-        device: where to compute.
     """
 
     def __init__(
-        self, settings: RunSettings, state: Mapping[str, Tensor], agent_steps: int, device: torch.device
+        self,
+        settings: RunSettings,
+        networks: Agent,
+        observation_spec: ObservationSpec,
+        action_spec: ActionSpec,
+        agent_steps: int,
     ) -> None:
         self.settings = settings
+        self.networks = networks
+        self.observation_spec = observation_spec
+        self.action_spec = action_spec
         self.agent_steps = agent_steps
-        self.device = device
-        with closing(self.make_environment()) as environment:
-            self.observation_spec: ObservationSpec = environment.observation_spec
-            self.action_spec: ActionSpec = environment.action_spec
-        self.networks = Agent(settings, self.observation_spec, self.action_spec).eval()
-        try:
-            self.networks.load_state_dict(dict(state))
-        except RuntimeError as error:
-            raise UserError("the weights are of networks that this version of M3 does not have: train again") from error
-        self.networks.to(device)
-        self._policy = Policy(self.networks, settings.evaluation.temperature)
+        self.device = networks.actor_critic.actor.weight.device
+        self._policy = Policy(networks, settings.evaluation.temperature)
         self.reset(seed=0)
 
     def make_environment(self, mode: Mode = "test") -> Environment:
@@ -108,9 +107,21 @@ def load_agent(path: Path, device: str = "cpu") -> LoadedAgent:
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
         checkpoint = newest_checkpoint(path)
         state = to_tensors(checkpoint.trainer["agent"])
-        return LoadedAgent(checkpoint.settings, state, checkpoint.trainer["collector"]["agent_steps"], chosen)
+        return _build(checkpoint.settings, state, checkpoint.trainer["collector"]["agent_steps"], chosen)
     weights = load_weights(_weights_file(path))
-    return LoadedAgent(weights.settings, weights.state, weights.agent_steps, chosen)
+    return _build(weights.settings, weights.state, weights.agent_steps, chosen)
+
+
+def _build(settings: RunSettings, state: Mapping[str, Tensor], agent_steps: int, device: torch.device) -> LoadedAgent:
+    """The agent with these parameters and buffers. Its environment is made once, to learn what it shows and accepts."""
+    with closing(make_environment(settings.environment, settings.task, "test")) as environment:
+        networks = Agent(settings, environment.observation_spec, environment.action_spec).eval()
+    try:
+        networks.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise UserError("the weights are of networks that this version of M3 does not have: train again") from error
+    networks.to(device)
+    return LoadedAgent(settings, networks, environment.observation_spec, environment.action_spec, agent_steps)
 
 
 def _weights_file(path: Path) -> Path:

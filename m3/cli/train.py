@@ -51,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the perceptual distance's weights are (default: pretrained)",
     )
+    parser.add_argument(
+        "--track",
+        default="auto",
+        metavar="NAME",
+        help="where to follow the run: tensorboard (in RUN/tensorboard), wandb, none, or auto (default): tensorboard "
+        "where that is installed",
+    )
+    parser.add_argument("--no-media", action="store_true", help="write no pictures and videos to RUN/media")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,10 +87,12 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
     from m3.config.identity import read_resolved
     from m3.training.devices import be_deterministic, select_device
     from m3.training.run import CheckpointInterval, train_run
+    from m3.watch.following import following
 
     settings = read_resolved(args.config)
     device = select_device(args.device)
     if args.deterministic or device.type == "cpu":
         be_deterministic()
     interval = CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs)
-    return train_run(settings, args.run, device, interval, args.pretrained, stop, args.wait)
+    with following(args.run, settings, args.track, not args.no_media) as after_epoch:
+        return train_run(settings, args.run, device, interval, args.pretrained, stop, args.wait, after_epoch)

@@ -28,7 +28,7 @@ class _Item(NamedTuple):
     square: bool
     """Whether the symbols hold the root of the count."""
     texture: str
-    index: int | None = None
+    which: int | None = None
     """Which of the textures of that name; none: the one whose number is the count."""
 
 
@@ -104,11 +104,11 @@ def _icons(vector: np.ndarray, textures: Mapping[str, Any]) -> Iterator[np.ndarr
             continue
         pictures = np.asarray(textures[item.texture])
         pictures = pictures[None] if pictures.ndim == 3 else pictures
-        picture = pictures[min(count, len(pictures) - 1) if item.index is None else item.index]
+        picture = pictures[min(count, len(pictures) - 1) if item.which is None else item.which]
         icon = np.zeros((size, size, 3))
         margin = (size - len(picture)) // 2
         icon[margin : margin + len(picture), margin : margin + len(picture)] = picture
-        if item.index is not None:
+        if item.which is not None:
             _write(icon, min(count, 99), textures)
         yield icon
 

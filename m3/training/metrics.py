@@ -30,6 +30,15 @@ class MetricLog:
         """The scores of an evaluation after an epoch."""
         self._evaluations.append((epoch, agent_steps, scores))
 
+    @property
+    def newest(self) -> dict[str, float]:
+        """The metrics of the last epoch."""
+        return dict(self._epochs[-1])
+
+    def newest_evaluation(self, epoch: int) -> Scores | None:
+        """The scores of the evaluation after ``epoch``, if that is the newest."""
+        return self._evaluations[-1][2] if self._evaluations and self._evaluations[-1][0] == epoch else None
+
     def columns(self) -> dict[str, np.ndarray]:
         """One array per metric, (epochs,), NaN where it was not measured; counters are integers."""
         names = sorted({name for row in self._epochs for name in row})

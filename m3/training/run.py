@@ -1,6 +1,7 @@
 """A run's life: set up, resume, train, save."""
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,9 @@ FAILURE = "failure.json"
 
 _WAIT_SECONDS = 1.0
 
+AfterEpoch = Callable[[Trainer], None]
+"""Looks at a run after each epoch, and changes nothing."""
+
 
 def train_run(
     settings: RunSettings,
@@ -42,6 +46,7 @@ def train_run(
     pretrained: Path,
     stop: Stop | None = None,
     wait: bool = False,
+    after_epoch: AfterEpoch | None = None,
 ) -> bool:
     """Train a run to its end, from its newest checkpoint if it has one; leaves weights and metrics in its folder.
 
@@ -53,6 +58,7 @@ def train_run(
         pretrained: folder of the perceptual distance's weights, read where the settings ask for it.
         stop: ends the process early; none: never.
         wait: for another process that trains the run, instead of refusing.
+        after_epoch: is called after each epoch, for example to show what was measured.
 
     Returns:
         whether the run is finished. If not, the process was stopped, and the next call continues the run.
@@ -81,7 +87,7 @@ def train_run(
         saver = Saver(checkpoints, interval, lease, progress, stop)
         saver.restore(trainer, device)
         try:
-            finished = _train(trainer, saver, failures, stop, progress, settings.epochs)
+            finished = _train(trainer, saver, failures, stop, progress, settings.epochs, after_epoch)
             if finished:
                 _write_results(trainer, saver, settings, folder, device, stop)
         except OccupiedError:
@@ -149,7 +155,13 @@ def _say_start(trainer: Trainer, settings: RunSettings, folder: Path, identity: 
 
 
 def _train(
-    trainer: Trainer, saver: Saver, failures: FailureRecord, stop: Stop, progress: Progress, epochs: int
+    trainer: Trainer,
+    saver: Saver,
+    failures: FailureRecord,
+    stop: Stop,
+    progress: Progress,
+    epochs: int,
+    after_epoch: AfterEpoch | None,
 ) -> bool:
     """Train until the end, or until it is time to stop; whether it is the end."""
     began = trainer.epoch
@@ -163,6 +175,8 @@ def _train(
                 saver.save(trainer)  # should the epoch turn out too long, the next process has its whole budget for it
             trainer.run_epoch(progress)
             saver.save_if_due(trainer)
+            if after_epoch is not None:
+                after_epoch(trainer)
             failures.forget_before(saver.epoch)
         saver.save(trainer)
     except StopNow:

@@ -46,7 +46,7 @@ class Trainer:
         perceptual: Perceptual | None,
         device: torch.device,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._device = device
         self._test_environments = test_environments
         self.epoch = 0
@@ -72,8 +72,8 @@ class Trainer:
         self.epoch += 1
         self._tokens.forget()  # the tokenizer trains before any other part reads them
         metrics: dict[str, float] = {}
-        for part, steps in parts_of_epoch(self._settings, self.epoch).items():
-            random = randomness(self._device, self._settings.seed, part, self.epoch)
+        for part, steps in parts_of_epoch(self.settings, self.epoch).items():
+            random = randomness(self._device, self.settings.seed, part, self.epoch)
             metrics |= progress.follow(part, steps, self._work(part, steps, random))
         seconds = progress.end_epoch(self.epoch, self.collector.agent_steps, metrics)
         counters = {"epoch": self.epoch, "agent_steps": self.collector.agent_steps}
@@ -84,7 +84,7 @@ class Trainer:
         if part == "collect":
             yield from self.collector.collect(steps, random)
         elif part == "evaluate":
-            temperature = self._settings.evaluation.temperature
+            temperature = self.settings.evaluation.temperature
             seed = int(random.numpy.integers(2**63))
             scores = yield from evaluate(self.agent, self._test_environments, steps, temperature, seed, self._device)
             self.log.add_evaluation(self.epoch, self.collector.agent_steps, scores)

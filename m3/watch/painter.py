@@ -23,6 +23,14 @@ _TRACE_STEPS = 120
 _SYMLOG_RANGE = 3.0
 """Vectors are drawn symlog'ed, up to this."""
 
+Captions = tuple[str, str, str]
+"""Of the scene, of the observation, and of what the agent makes of it."""
+
+CAPTIONS: Captions = ("environment", "what the agent sees", "what it keeps of it")
+REPLAY_CAPTIONS: Captions = ("stored observation", "what the agent sees", "what it keeps of it")
+DREAM_CAPTIONS: Captions = ("what really happens", "what the agent sees of it", "dream")
+PLAY_DREAM_CAPTIONS: Captions = ("inside the world model", "the real beginning", "dream")
+
 Draw = Callable[[Observation], np.ndarray | None]
 """An observation as a picture, where it is one."""
 
@@ -34,12 +42,10 @@ class Painter:
         loaded: the agent.
         action_names: of a plain discrete action space; may be empty.
         draw: an observation as a picture.
-        captions: of the scene, of the observation, and of what the agent makes of it.
+        captions: of the three pictures.
     """
 
-    def __init__(
-        self, loaded: LoadedAgent, action_names: tuple[str, ...], draw: Draw, captions: tuple[str, str, str]
-    ) -> None:
+    def __init__(self, loaded: LoadedAgent, action_names: tuple[str, ...], draw: Draw, captions: Captions) -> None:
         settings = loaded.settings
         self._title = settings.task
         self._subtitle = f"{settings.benchmark} / {settings.variant} / seed {settings.seed}"

@@ -1,12 +1,11 @@
 """What ``python -m m3 watch`` shows, and where."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from m3.environments import Environment
@@ -14,7 +13,15 @@ from m3.loading import LoadedAgent, load_agent
 from m3.training.experience import newest_checkpoint
 from m3.watch.keyboard import Keyboard
 from m3.watch.moments import Moment, dream_beside, play, play_dream, stored_episodes
-from m3.watch.painter import HEIGHT, WIDTH, Painter
+from m3.watch.painter import (
+    CAPTIONS,
+    DREAM_CAPTIONS,
+    HEIGHT,
+    PLAY_DREAM_CAPTIONS,
+    REPLAY_CAPTIONS,
+    WIDTH,
+    Painter,
+)
 from m3.watch.video import write_video
 from m3.watch.window import Window, has_display
 
@@ -69,13 +76,8 @@ def _record(loaded: LoadedAgent, environment: Environment, run: Path, wish: Wish
     output = wish.output or folder / "media" / f"{kind}.mp4"
     wanted = takewhile(lambda moment: moment.episode <= wish.episodes, islice(moments, wish.steps))
     shown = tqdm(wanted, desc=output.name, total=wish.steps, leave=False, disable=None)
-    write_video(output, paint_all(painter, shown), wish.fps)
+    write_video(output, (painter.paint(moment) for moment in shown), wish.fps)
     print(f"the video is in {output}")
-
-
-def paint_all(painter: Painter, moments: Iterable[Moment]) -> Iterator[np.ndarray]:
-    """The picture of every moment."""
-    return (painter.paint(moment) for moment in moments)
 
 
 def _moments(
@@ -83,18 +85,18 @@ def _moments(
 ) -> tuple[Iterator[Moment], Painter]:
     """What is wished for, and who paints it."""
     temperature = loaded.settings.evaluation.temperature if wish.temperature is None else wish.temperature
-    captions = ("environment", "what the agent sees", "what it keeps of it")
+    captions = CAPTIONS
     if wish.replay:
-        captions = ("stored observation", *captions[1:])
+        captions = REPLAY_CAPTIONS
         replay = newest_checkpoint(run).replay
         moments = stored_episodes(loaded, environment, replay, temperature, wish.seed)
     elif wish.play and wish.dream:
-        captions = ("inside the world model", "the real beginning", "dream")
+        captions = PLAY_DREAM_CAPTIONS
         moments = play_dream(loaded, environment, temperature, wish.seed, keyboard.choose)
     elif wish.play:
         moments = play(loaded, environment, temperature, wish.seed, keyboard.choose)
     elif wish.dream:
-        captions = ("what really happens", "what the agent sees of it", "dream")
+        captions = DREAM_CAPTIONS
         horizon = wish.horizon or loaded.settings.sequences.length
         moments = dream_beside(loaded, environment, temperature, wish.seed, horizon)
     else:

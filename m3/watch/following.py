@@ -1,0 +1,55 @@
+"""What is told of every epoch while a run trains: a tracker, and the media folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from m3.config.schema import RunSettings
+from m3.errors import UserError
+from m3.training.run import AfterEpoch
+from m3.training.tracking import make_tracker
+from m3.training.trainer import Trainer
+
+
+@contextmanager
+def following(folder: Path, settings: RunSettings, tracker_name: str, with_media: bool) -> Iterator[AfterEpoch]:
+    """What to call after each epoch of the run in ``folder``.
+
+    Where media cannot be made, because nothing can render here or a package is missing, it is said once and training
+    goes on.
+
+    Raises:
+        UserError: there is no such tracker, or its package is missing.
+    """
+    tracker = make_tracker(tracker_name, folder, settings)
+    media: AfterEpoch | None = _media(folder / "media") if with_media else None
+
+    def after_epoch(trainer: Trainer) -> None:
+        nonlocal media
+        if tracker is not None:
+            tracker.after_epoch(trainer)
+        try:
+            if media is not None:
+                media(trainer)
+        except UserError as error:
+            print(f"{settings.task} seed {settings.seed} | goes on without pictures and videos: {error}", flush=True)
+            media = None
+
+    try:
+        yield after_epoch
+    finally:
+        if tracker is not None:
+            tracker.close()
+
+
+def _media(folder: Path) -> AfterEpoch:
+    """Writes media; what it needs is imported when it is called first, as training itself does not need it."""
+
+    def after_epoch(trainer: Trainer) -> None:
+        try:
+            from m3.watch.media import write_if_due
+        except ModuleNotFoundError as error:
+            raise UserError(f"the package {error.name} is not installed: pip install av pillow") from error
+        write_if_due(folder, trainer)
+
+    return after_epoch
