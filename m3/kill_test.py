@@ -5,17 +5,20 @@ kind of work and started again, until all kills are spent. Then everything is co
 """
 
 import itertools
+import multiprocessing
 import random
 import re
-import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
+from tqdm import tqdm
 
+from m3.cli import main
 from m3.config.identity import canonical, resolved_name
 from m3.config.schema import RunSettings
 from m3.data import hdf5
@@ -28,21 +31,30 @@ from m3.training.run import CHECKPOINTS, METRICS, WEIGHTS
 SETTING_UP, CHECKPOINT, RESULTS, SCORING = "setting up", "checkpoint", "results", "scoring"
 """Kinds of work beside the parts of an epoch."""
 _POLL_SECONDS = 0.001
+_PROCESSES = multiprocessing.get_context("forkserver")  # which has imported torch already when a process starts
+_PROCESSES.set_forkserver_preload(["m3.training.run", "m3.training.scoring", "torch._dynamo"])
+
+
+def _command(log: Path, arguments: Sequence[str]) -> None:
+    """What a process does: a command, as if typed."""
+    tqdm.set_lock(threading.RLock())  # its own, shared between processes, is left behind by killed ones
+    sys.stdout = sys.stderr = open(log, "a", buffering=1)  # noqa: SIM115 (to the end of the process)
+    sys.exit(main(arguments))
 
 
 class _Process:
     """A command of M3 that runs in the background and appends what it says to a log."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
+        log.touch()
         self._log = log
-        with open(log, "ab") as output:
-            self._begin = output.tell()
-            command = [sys.executable, "-u", "-m", "m3", *arguments]
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        self._begin = log.stat().st_size
+        self._process = _PROCESSES.Process(target=_command, args=(log, arguments))
+        self._process.start()
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return when it holds, or when the process has ended."""
-        while self._process.poll() is None and not condition():
+        while self._process.is_alive() and not condition():
             sleep(_POLL_SECONDS)
 
     def wait_for_epoch(self, condition: Callable[[int], bool]) -> int:
@@ -61,16 +73,17 @@ class _Process:
         """Kill it then; False if it has ended before."""
         end = monotonic() + seconds
         self.wait_until(lambda: monotonic() >= end)
-        if self._process.poll() is not None:
+        if not self._process.is_alive():
             self.finish()
             return False
         self._process.kill()
-        self._process.wait()
+        self._process.join()
         return True
 
     def finish(self) -> None:
         """Wait for its end. Raises UserError if it fails."""
-        if self._process.wait() != 0:
+        self._process.join()
+        if self._process.exitcode != 0:
             last = self._output().strip().splitlines()[-1:]
             raise UserError(f"fails without being killed: {''.join(last)} (log: {self._log})")
 
@@ -152,8 +165,10 @@ def kill_test(
     different: list[str] = []
     for number in itertools.count(1):
         run = folder / f"killed-{number}"
-        while done.total() < kills and not (run / SCORES).exists():
+        while done.total() < kills:
             trained = (run / WEIGHTS).exists() and (run / METRICS).exists()
+            if trained and (done[SCORING] >= number or (run / SCORES).exists()):
+                break
             kind = SCORING if trained else next(kinds)
             if _kill(undisturbed, run, kind, dice):
                 done[kind] += 1
@@ -179,8 +194,8 @@ def _kinds(settings: RunSettings, dice: random.Random) -> Iterator[str]:
 def _kill(undisturbed: _Undisturbed, run: Path, kind: str, dice: random.Random) -> bool:
     """Start a run where it stopped and kill it at a random moment of a kind; False if it ends before."""
     settings = undisturbed.settings
-    if kind == SCORING:  # half of the attempts come too late, so that runs end
-        return undisturbed.score(run).kill_after(dice.uniform(0, 2 * undisturbed.scoring_seconds))
+    if kind == SCORING:
+        return undisturbed.score(run).kill_after(dice.uniform(0, undisturbed.scoring_seconds))
     process = undisturbed.train(run)
     if kind == SETTING_UP:
         return process.kill_after(dice.uniform(0, undisturbed.set_up_seconds))
