@@ -135,6 +135,14 @@ def test_the_end_head_learns_of_terminations_but_not_of_truncations(task: str, s
     assert (max(losses) > 1) == sees_ends
 
 
+def test_only_the_world_model_spares_some_parameters_the_weight_decay() -> None:
+    decays = {
+        name: {group["weight_decay"] for group in component.state_dict()["optimizer"]["param_groups"]}
+        for name, component in collected("image").components.items()
+    }
+    assert decays == {"tokenizer": {0.01}, "world_model": {0.05, 0.0}, "controller": {0.01}}
+
+
 def test_metrics_of_every_component_are_finite() -> None:
     trainer = collected("all_modalities")
     metrics = {}
