@@ -31,7 +31,8 @@ def read_references(folder: Path, benchmark: str) -> pd.DataFrame:
     frame = _read(path, ["benchmark", *TASK_COLUMNS])
     found = frame[frame.benchmark == benchmark]
     if found.empty:
-        raise unknown_name(f"benchmark (not in {path})", benchmark, frame.benchmark.unique())
+        unknown = unknown_name(f"benchmark (not in {path})", benchmark, frame.benchmark.unique())
+        raise UserError(f"{unknown}; one of your own needs `references` in its file in config/benchmarks")
     return found[TASK_COLUMNS].reset_index(drop=True)
 
 

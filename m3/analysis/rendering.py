@@ -38,7 +38,8 @@ class Table:
 def to_latex(table: Table) -> str:
     """A tabular environment for the packages booktabs and graphicx, as wide as the line."""
     lines = [
-        "% Needs \\usepackage{booktabs,graphicx}. Bold: best; underlined: second best.",
+        "% Needs \\usepackage{booktabs,graphicx}; wide tables want a landscape page.",
+        "% Bold: best; underlined: second best.",
         *(f"% {line}" for line in (table.title, *table.notes)),
         "\\resizebox{\\linewidth}{!}{%",
         f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",

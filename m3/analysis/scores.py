@@ -1,6 +1,6 @@
 """One table of scores per benchmark, of published and of own runs. Nothing is filled in, dropped or averaged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,12 @@ RUN_COLUMNS = [
 def empty(columns: list[str]) -> pd.DataFrame:
     """A frame with these columns and no rows."""
     return pd.DataFrame({column: [] for column in columns})
+
+
+def references(bounds: Mapping[str, tuple[float, float]], low_means: str, high_means: str) -> pd.DataFrame:
+    """TASK_COLUMNS from the scores that count as 0 and 1, by task, and what they are."""
+    rows = [(task, low, high, low_means, high_means) for task, (low, high) in bounds.items()]
+    return pd.DataFrame(rows, columns=TASK_COLUMNS)
 
 
 @dataclass(frozen=True)

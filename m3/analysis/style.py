@@ -61,7 +61,8 @@ _SETTINGS: dict[RcKeyType, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 6.5,
     "pdf.fonttype": 42,  # TrueType outlines are embedded, and text stays text
-    "savefig.dpi": 200,
+    "text.hinting": "no_hinting",  # a text is as wide in pixels as on paper
+    "figure.dpi": 200,
     "path.simplify": True,
 }
 _PNG_METADATA: dict[str, Any] = {"Software": None}

@@ -125,7 +125,7 @@ def test_own_curves_show_evaluations_and_references(quickstart: Results, monkeyp
     curve = next(line for line in axes.lines if len(line.get_xdata()) == 3)
     np.testing.assert_array_equal(curve.get_xydata(), [[100, 0.5], [200, 1.0], [300, 2.0]])
     text = words_on(figure, monkeypatch)
-    assert "Far above: human play 30.5; M3 (published) 149" in text
+    assert "far above: human play 30.5\nfar above: M3 (published) 149" in text
     assert "random play" in text
 
 

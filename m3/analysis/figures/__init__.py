@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.figures import curves, intervals, own, profiles, tasks
+from m3.analysis.figures import ablations, curves, intervals, own_cost, own_curves, profiles, tasks
 from m3.analysis.scores import ScoreTable
 
 _OF_AGGREGATES = {
@@ -13,12 +13,12 @@ _OF_AGGREGATES = {
     "improvement": intervals.improvement_figure,
     "curves": curves.curves_figure,
     "task_curves": curves.task_curves_figure,
-    "ablations": own.ablations_figure,
+    "ablations": ablations.ablations_figure,
 }
 _OF_SCORES = {
     "tasks": tasks.tasks_figure,
-    "own_curves": own.own_curves_figure,
-    "own_cost": own.own_cost_figure,
+    "own_curves": own_curves.own_curves_figure,
+    "own_cost": own_cost.own_cost_figure,
 }
 
 

@@ -20,12 +20,12 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
     repetitions = ", ".join(dict.fromkeys(f"{aggregates.repetitions:,}" for aggregates in benchmarks))
     sheet = page(
         WIDE,
-        rows * ROW + 0.72,
+        rows * ROW + 0.66,
         "M3 and other agents: interquartile mean (IQM)",
         f"Bars and numbers: IQM of normalised scores; longer is better. Whiskers: 95% stratified bootstrap intervals "
         f"({repetitions} resamples); methods with one seed have none.",
         [f"{benchmark_info(a.benchmark).label}: {text}" for a in benchmarks for text in words.warnings(a)],
-        [f"{benchmark_info(a.benchmark).label}: {words.extent(a)}. {' '.join(words.not_shown(a))}" for a in benchmarks],
+        [_footnote(aggregates) for aggregates in benchmarks],
     )
     width = WIDE / len(benchmarks)
     for column, aggregates in enumerate(benchmarks):
@@ -37,3 +37,9 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
         axes.set_title(f"{benchmark.label}: {words.tasks(aggregates)}")
         axes.set_xlabel(benchmark.normalized_score)
     return sheet.figure
+
+
+def _footnote(aggregates: Aggregates) -> str:
+    benchmark = benchmark_info(aggregates.benchmark)
+    scale = benchmark.scale.strip("()")
+    return f"{benchmark.label}: {words.extent(aggregates)}; {scale}. {' '.join(words.not_shown(aggregates))}"

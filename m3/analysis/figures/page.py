@@ -1,6 +1,5 @@
 """A page: a figure with a heading that says what it shows, laid out in inches."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +7,8 @@ from typing import Literal
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from m3.analysis.style import ALERT, INK, QUIET
 
@@ -15,8 +16,7 @@ _EDGE = 0.06
 _LINE = 0.135
 _TITLE = 0.19
 _KEY = 0.19
-_CHARACTER = 0.0455
-"""Width of an average character of the notes, in inches."""
+_NOTE_SIZE = 6.5
 
 
 PANEL_TITLE = 0.2
@@ -101,23 +101,22 @@ def page(
         footnotes: below the free area; wrapped.
         key: handles of a legend in one line below the notes.
     """
-    columns = int((width - 2 * _EDGE) / _CHARACTER)
-    heading = [(line, ALERT) for line in textwrap.wrap(" ".join(f"{text}." for text in warnings), columns)]
-    heading += [(line, QUIET) for line in textwrap.wrap(notes, columns)]
-    below = [line for text in footnotes for line in textwrap.wrap(text, columns)]
+    warning = " ".join(f"{text}." for text in warnings)
+    heading = [(line, ALERT, "medium") for line in _wrapped(warning, width - 2 * _EDGE, "medium")]
+    heading += [(line, QUIET, "normal") for line in _wrapped(notes, width - 2 * _EDGE, "normal")]
+    below = [line for text in footnotes for line in _wrapped(text, width - 2 * _EDGE, "normal")]
     text_height = _EDGE + _TITLE + len(heading) * _LINE
     top = text_height + (_KEY if key else 0) + 0.04
     bottom = _EDGE + len(below) * _LINE if below else 0.0
     full = top + height + bottom
     figure = Figure(figsize=(width, full))
     figure.text(_EDGE / width, 1 - _EDGE / full, title, size=8.5, weight="medium", color=INK, va="top")
-    for index, (line, color) in enumerate(heading):
+    for index, (line, color, weight) in enumerate(heading):
         y = full - _EDGE - _TITLE - index * _LINE
-        weight = "medium" if color == ALERT else "normal"
-        figure.text(_EDGE / width, y / full, line, size=6.5, color=color, weight=weight, va="top")
+        figure.text(_EDGE / width, y / full, line, size=_NOTE_SIZE, color=color, weight=weight, va="top")
     for index, line in enumerate(below):
         y = bottom - index * _LINE
-        figure.text(_EDGE / width, y / full, line, size=6.5, color=QUIET, va="top")
+        figure.text(_EDGE / width, y / full, line, size=_NOTE_SIZE, color=QUIET, va="top")
     if key:
         figure.legend(
             handles=list(key),
@@ -131,6 +130,20 @@ def page(
             borderpad=0.1,
         )
     return Page(figure, width, full, bottom)
+
+
+def _wrapped(text: str, width: float, weight: str) -> list[str]:
+    """Lines of a text in the size of notes, each at most ``width`` inches wide."""
+    font = FontProperties(size=_NOTE_SIZE, weight=weight)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
+        if lines and points <= 72 * width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def axis_label(sheet: Page, text: str, left: float, right: float) -> None:

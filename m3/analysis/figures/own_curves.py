@@ -1,0 +1,164 @@
+"""Learning curves of own runs beside published final scores."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from m3.analysis import words
+from m3.analysis.aggregates import Aggregates
+from m3.analysis.aggregation import REFERENCE
+from m3.analysis.benchmarks import benchmark_info
+from m3.analysis.figures.page import Grid, axis_label, page
+from m3.analysis.scores import ScoreTable
+from m3.analysis.style import QUIET, WIDE, look
+
+_LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0, (1, 1.5))}
+"""References worth a line, and how it is drawn."""
+_ALL = "All: IQM, normalised"
+"""Title of the panel of the benchmark's IQM."""
+_FEW_POINTS = 10
+_ROOM = 1.5
+"""A reference is drawn if the axis need not grow by more than this times the range of the curves."""
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """What the panels show: one per task, before them one of the IQM if there are several tasks."""
+
+    names: list[str]
+    curves: pd.DataFrame
+    """method, panel, steps, middle, low, high"""
+    finals: pd.DataFrame
+    """The final evaluations: method, panel, middle, low, high."""
+    references: pd.DataFrame
+    """panel, label, value, color, line, near (whether it is drawn and not only named)"""
+
+
+def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
+    """Evaluations during training and the final score of own runs, beside published final scores."""
+    benchmark = benchmark_info(aggregates.benchmark)
+    panels = _panels(aggregates, table)
+    few = len(panels.names) <= 3
+    grid = Grid.balanced(
+        len(panels.names),
+        most_columns=3 if few else 6,
+        left=0.46,
+        bottom=0.42,
+        panel_height=2.0 if few else 0.9,
+        column_gap=0.32,
+        row_gap=0.4,
+    )
+    of_all = f" First panel: interquartile mean and {words.intervals(aggregates.band_repetitions)}."
+    sheet = page(
+        WIDE,
+        grid.height,
+        f"{benchmark.label}: learning curves of own runs",
+        f"{words.tasks(aggregates)}, {words.seeds_of_all(aggregates, aggregates.own)}. Lines: evaluations during "
+        "training, mean over seeds; bands: lowest to highest seed. Large points with whiskers: the same of the "
+        f"final evaluation.{of_all if len(aggregates.tasks) > 1 else ''}",
+        words.warnings(aggregates),
+        key=_key(panels, aggregates.own),
+    )
+    steps = aggregates.methods.set_index("method").steps.to_dict()
+    for index, name in enumerate(panels.names):
+        axes = grid.axes(sheet, index)
+        _draw_runs(axes, panels, name, aggregates.own, steps)
+        _draw_references(axes, panels.references[panels.references.panel == name], wide=few)
+        axes.set_title(name, size=6.5)
+        axes.grid(axis="y")
+        axes.locator_params(nbins=4 if few else 3)
+        axes.tick_params(labelsize=6)
+        axes.xaxis.set_major_formatter(lambda number, _: words.steps(number))
+        axes.yaxis.set_major_formatter(words.tick)
+        if grid.is_first_column(index):
+            axes.set_ylabel(benchmark.raw_score)
+    axis_label(sheet, "Agent steps", grid.left, WIDE)
+    return sheet.figure
+
+
+def _panels(aggregates: Aggregates, table: ScoreTable) -> _Panels:
+    names = {"task": "panel", "mean": "middle", "lowest": "low", "highest": "high", "estimate": "middle"}
+    curves, finals = aggregates.task_curves.rename(columns=names), aggregates.cells.rename(columns=names)
+    panels = aggregates.tasks
+    if len(aggregates.tasks) > 1:
+        panels = [_ALL, *aggregates.tasks]
+        iqm = aggregates.metric("iqm").loc[aggregates.complete].reset_index()
+        curves = pd.concat([aggregates.curves.rename(columns=names).assign(panel=_ALL), curves])
+        finals = pd.concat([iqm.rename(columns=names).assign(panel=_ALL), finals])
+    references = _references(finals, table)
+    references = references[references.panel.isin(panels)]
+    curves, finals = (frame[frame.method.isin(aggregates.own)] for frame in (curves, finals))
+    shown = pd.concat([curves, finals], ignore_index=True)
+    lowest = shown.low.fillna(shown.middle).groupby(shown.panel).min()
+    highest = shown.high.fillna(shown.middle).groupby(shown.panel).max()
+    limit = references.panel.map(highest + _ROOM * (highest - lowest))
+    near = (references.value <= limit) | (references.label == table.tasks.low_means.iloc[0])
+    return _Panels(panels, curves, finals, references.assign(near=near))
+
+
+def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
+    """Scores to compare with: panel, label, value, color, line."""
+    tasks = table.tasks
+    normalized = tasks.iloc[:1].assign(task=_ALL, low=0, high=1)
+    rows: list[tuple[str, str, float, str, LineStyleType]] = [
+        (task.task, label, value, QUIET, _LINES[label])
+        for task in pd.concat([normalized, tasks]).itertuples()
+        for label, value in ((task.low_means, task.low), (task.high_means, task.high))
+        if label in _LINES
+    ]
+    color = look(REFERENCE, []).color
+    published = finals[finals.method == REFERENCE]
+    rows += [(row.panel, f"{REFERENCE} (published)", row.middle, color, "-") for row in published.itertuples()]
+    return pd.DataFrame(rows, columns=["panel", "label", "value", "color", "line"])
+
+
+def _key(panels: _Panels, own: list[str]) -> list[Artist]:
+    methods = [
+        Line2D([], [], color=shown.color, linestyle=shown.line, marker=shown.marker, markersize=3.5, label=method)
+        for method, shown in ((method, look(method, own)) for method in own if method in set(panels.finals.method))
+    ]
+    lines = panels.references[panels.references.near].drop_duplicates("label")
+    return [
+        *methods,
+        *(
+            Line2D([], [], color=row.color, linestyle=row.line, label=row.label, linewidth=0.9)
+            for row in lines.itertuples()
+        ),
+    ]
+
+
+def _draw_runs(axes: Axes, panels: _Panels, name: str, own: list[str], steps: dict[str, int]) -> None:
+    for method in own:
+        rows = panels.curves[(panels.curves.panel == name) & (panels.curves.method == method)]
+        finals = panels.finals[(panels.finals.panel == name) & (panels.finals.method == method)]
+        appearance = look(method, own)
+        color, marker = appearance.color, appearance.marker
+        axes.fill_between(rows.steps, rows.low, rows.high, color=color, alpha=0.15, linewidth=0, zorder=1)
+        axes.plot(rows.steps, rows.middle, color=color, linestyle=appearance.line, zorder=3)
+        if len(rows) <= _FEW_POINTS:
+            axes.scatter(rows.steps, rows.middle, s=9, color=color, marker=marker, zorder=3)
+        for row in finals.itertuples():
+            axes.vlines(steps[method], row.low, row.high, color=color, linewidth=1.2, zorder=4, clip_on=False)
+            axes.scatter(steps[method], row.middle, s=52, color="white", marker=marker, zorder=5, clip_on=False)
+            axes.scatter(steps[method], row.middle, s=30, color=color, marker=marker, zorder=6, clip_on=False)
+    axes.set_xlim(0, 1.02 * max(steps[method] for method in own))
+
+
+def _draw_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
+    """Lines at the references that are near the curves; words, in some room at the top, for those far above."""
+    for row in references[references.near].itertuples():
+        axes.axhline(row.value, color=row.color, linestyle=row.line, linewidth=0.9, zorder=2)
+    low, high = axes.get_ylim()
+    low = min(0, low)
+    far = [f"{row.label} {words.value(row.value)}" for row in references[~references.near].itertuples()]
+    axes.set_ylim(low, high + (0.12 if wide else 0.15) * (high - low) * len(far))
+    if far:
+        text = "\n".join(f"{'far above' if wide else 'above'}: {text}" for text in far)
+        ground = {"facecolor": "white", "linewidth": 0, "pad": 1}
+        size = 6.5 if wide else 5
+        axes.text(0.02, 0.98, text, transform=axes.transAxes, size=size, color=QUIET, va="top", bbox=ground)
