@@ -78,6 +78,14 @@ def job_device(plan: Plan, job: Literal["train", "evaluate"]) -> Callable[[Wildc
     return lambda wildcards: "auto" if gpus(wildcards) else "cpu"
 
 
+def train_command(plan: Plan, is_slurm_job: bool) -> str:
+    """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once."""
+    train = plan.experiment.commands.train
+    if is_slurm_job:
+        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime}} {train}"
+    return f"{train} --wait"  # a training whose Snakemake was killed may still be going on
+
+
 class Analysis(NamedTuple):
     """The statistics, figures and tables of one benchmark."""
 
@@ -209,3 +217,12 @@ def failure_causes(jobs: Iterable[Any]) -> list[str]:
         words = [line for line in lines if line.strip()] or ["it left no message"]
         causes.append(f"{job.rule.name} failed: {words[-1]} (log: {log})")
     return causes
+
+
+def reference_arguments(plan: Plan, benchmark: str) -> list[str]:
+    """Arguments of collect with the references in a benchmark's file; none where there are none."""
+    references = plan.benchmarks[benchmark].references
+    if references is None:
+        return []
+    bounds = [f"{task}={reference.low},{reference.high}" for task, reference in references.tasks.items()]
+    return ["--references", *bounds, "--reference-words", references.low_means, references.high_means]

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of finished runs")
     labels = "names of variants in figures; the first one is the base of ablations"
     parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=labels)
+    references = "scores that count as 0 and 1, in place of references.csv, for every task of the benchmark"
+    parser.add_argument("--references", nargs="*", default=[], metavar="TASK=LOW,HIGH", help=references)
+    words = ["low reference", "high reference"]
+    parser.add_argument(
+        "--reference-words", nargs=2, default=words, metavar=("LOW", "HIGH"), help="what these scores are"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the table, HDF5")
 
 
@@ -31,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--scores published takes no --runs; use --scores both")
     if args.scores == "own" and not args.runs:
         raise UserError("--scores own needs the folders of finished runs after --runs")
-    tasks = read_references(args.published, args.benchmark)
+    if args.references:
+        tasks = scores.references(_references(args.references), *args.reference_words)
+    else:
+        tasks = read_references(args.published, args.benchmark)
     parts = [read_published(args.published, args.benchmark)] if args.scores != "own" else []
     parts += [read_own(args.runs, args.benchmark, _labels(args.labels))] if args.runs else []
     table = scores.combine(args.benchmark, tasks, parts)
@@ -51,3 +60,15 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--labels takes VARIANT=LABEL, got {pair!r}")
         labels[variant] = label
     return labels
+
+
+def _references(given: Sequence[str]) -> dict[str, tuple[float, float]]:
+    found = {}
+    for text in given:
+        task, _, bounds = text.rpartition("=")
+        try:
+            low, high = (float(bound) for bound in bounds.split(","))
+        except ValueError as error:
+            raise UserError(f"--references takes TASK=LOW,HIGH with two numbers, got {text!r}") from error
+        found[task] = (low, high)
+    return found

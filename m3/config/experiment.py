@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt, WithJsonSchema, field_validator
+from pydantic import Field, PositiveInt, WithJsonSchema, field_validator, model_validator
 
 from m3.config.schema import NonNegativeInt, Settings
+from m3.errors import unknown_name
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 """A name that becomes a folder."""
@@ -48,6 +49,31 @@ class BenchmarkResources(Settings):
     evaluate: JobResources
 
 
+class Reference(Settings):
+    """What a task's scores are compared with."""
+
+    low: float
+    """Counts as 0 in normalised scores."""
+    high: float
+    """Counts as 1."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Reference":
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        return self
+
+
+class References(Settings):
+    """How the scores of a benchmark are normalised. Those of the published benchmarks are in results/published."""
+
+    low_means: str = "low reference"
+    """What the low scores are, for example "random play"."""
+    high_means: str = "high reference"
+    tasks: dict[str, Reference]
+    """One for every task."""
+
+
 class Benchmark(Settings):
     """config/benchmarks/{name}.yaml: tasks, and what all variants share."""
 
@@ -61,7 +87,20 @@ class Benchmark(Settings):
     """Seeds of a full experiment: 0 to seeds - 1."""
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=1, strict=False)]
     resources: BenchmarkResources
+    references: References | None = None
+    """Figures of own benchmarks need them."""
     settings: PartialSettings
+
+    @model_validator(mode="after")
+    def _every_task_has_references(self) -> "Benchmark":
+        given = self.references.tasks if self.references else {}
+        for task in given:
+            if task not in self.tasks:
+                raise unknown_name("task in references", task, self.tasks)
+        missing = [task for task in self.tasks if self.references and task not in given]
+        if missing:
+            raise ValueError(f"references.tasks lacks {missing[0]}")
+        return self
 
 
 class Variant(Settings):
@@ -119,6 +158,13 @@ class Statistics(Settings):
     seed: NonNegativeInt = 0
 
 
+class Commands(Settings):
+    """What trains and evaluates a run. Others of the same arguments serve rehearsals, in which nothing is trained."""
+
+    train: str = "python -u -m m3 train"
+    evaluate: str = "python -u -m m3 evaluate"
+
+
 class Experiment(Settings):
     """config/{experiment}.yaml: which runs there are, and what is made of them."""
 
@@ -138,6 +184,7 @@ class Experiment(Settings):
     statistics: Statistics = Statistics()
     resources: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Where they differ from the benchmarks': benchmark -> train or evaluate -> resource -> value."""
+    commands: Commands = Commands()
 
     @field_validator("name")
     @classmethod

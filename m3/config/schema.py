@@ -67,9 +67,11 @@ class CraftaxEnvironment(Settings):
 
 
 class GymnasiumEnvironment(Settings):
-    """Any registered Gymnasium environment; the task is its id."""
+    """Any Gymnasium environment; the task is its id."""
 
     family: Literal["gymnasium"]
+    file: str | None = None
+    """Python file, relative to where commands are called, that registers the environments; it is executed first."""
     image_size: PositiveInt = 64
     """Image observations are resized to this square."""
 

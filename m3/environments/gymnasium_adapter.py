@@ -1,5 +1,9 @@
 """Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
 
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -21,9 +25,12 @@ def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
     """One environment; training and test are alike.
 
     Raises:
-        UserError: the environment does not exist or cannot be made here, or one of its spaces cannot be mapped.
+        UserError: the environment does not exist or cannot be made here, or one of its spaces cannot be mapped, or the
+            file that registers it is missing or fails.
     """
     assert isinstance(settings, GymnasiumEnvironment)
+    if settings.file is not None:
+        _execute(Path(settings.file))
     return GymnasiumAdapter(settings, task)
 
 
@@ -103,6 +110,23 @@ class GymnasiumAdapter(Environment):
         self._env.reset(seed=self._seed)
         for action in self._actions:
             self._env.step(self._to_action(action))
+
+
+@cache
+def _execute(file: Path) -> None:
+    """Execute a file that registers environments, once, as a module that processes and pickles know by its name."""
+    if not file.is_file():
+        raise UserError(f"environment.file: {file} does not exist in {Path.cwd()}")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"environment.file: {file} is no Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises
+        del sys.modules[file.stem]
+        raise UserError(f"environment.file: {file} fails: {type(error).__name__}: {error}") from error
 
 
 def _make(task: str, render_mode: str | None) -> gymnasium.Env[Any, Any]:

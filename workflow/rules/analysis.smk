@@ -20,9 +20,10 @@ rule collect:
         scores=lambda wildcards: analysis_of(wildcards).scores,
         runs=lambda wildcards: [suite.run_folder(run) for run in analysis_of(wildcards).runs],
         labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
+        references=lambda wildcards: suite.reference_arguments(PLAN, wildcards.benchmark),
     shell:
         "python -m m3 collect --benchmark {wildcards.benchmark} --published results/published --scores {params.scores}"
-        " --runs {params.runs} --labels {params.labels:q} --output {output.scores} > {log} 2>&1"
+        " --runs {params.runs} --labels {params.labels:q} {params.references:q} --output {output.scores} > {log} 2>&1"
 
 
 rule aggregate:
