@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -39,11 +39,11 @@ def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_ste
         "config": canonical(settings),
         "config_hash": config_hash(settings),
         "agent_steps": agent_steps,
-        "sha256": _digest(state),
         **collect(),
     }
+    sealed = {**description, "sha256": _digest(description, state)}
     # One key, because the order in which safetensors writes several is not reproducible.
-    metadata = {"m3": json.dumps(description, sort_keys=True)}
+    metadata = {"m3": json.dumps(sealed, sort_keys=True)}
     with atomic_file(path) as file:
         file.write(save(state, metadata))
 
@@ -62,16 +62,18 @@ def load_weights(path: Path) -> Weights:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and train the run again") from error
-    if description.get("format") != FORMAT or description.get("format_version") != FORMAT_VERSION:
+    known = isinstance(description, dict) and description.get("format") == FORMAT
+    if not known or description.get("format_version") != FORMAT_VERSION:
         raise UserError(f"{path} is not a file of {FORMAT} version {FORMAT_VERSION}")
-    if description["sha256"] != _digest(state):
+    if description.pop("sha256", None) != _digest(description, state):
         raise UserError(f"{path} is damaged (its checksum differs); delete it and train the run again")
     settings = validate(RunSettings, [Layer(str(path), parse_yaml(description["config"], str(path)))])
     return Weights(state, settings, description["agent_steps"])
 
 
-def _digest(state: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(description: dict[str, Any], state: dict[str, Tensor]) -> str:
+    """Of the whole content, however the file lays it out."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name in sorted(state):
         tensor = state[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
