@@ -24,9 +24,10 @@ NOT_COMPARED = ("seconds", "processes")
 
 
 def run_differences(first: Path, second: Path, settings: RunSettings) -> list[str]:
-    """The names of everything that differs between two finished and scored runs.
+    """The names of everything that differs between two finished runs.
 
-    Compared are weights, metrics, scores, and the last checkpoint with optimisers, environments, priorities and replay.
+    Compared are weights, metrics, scores where there are any, and the last checkpoint: optimisers, environments,
+    priorities, replay.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -42,7 +43,7 @@ def _contents(folder: Path, settings: RunSettings) -> dict[str, Any]:
     return {
         "weights": {name: tensor.numpy() for name, tensor in load_weights(folder / WEIGHTS).state.items()},
         "metrics": hdf5.read(folder / METRICS, METRICS_FORMAT)[0],
-        "scores": hdf5.read(folder / SCORES, SCORES_FORMAT)[0],
+        "scores": hdf5.read(folder / SCORES, SCORES_FORMAT)[0] if (folder / SCORES).exists() else None,
         "checkpoint": state,
         "replay": {"state": replay.state_dict(), "rows": replay.rows_since(0).columns},
     }

@@ -84,10 +84,10 @@ class FailureRecord:
             self._last = None
 
     def _explain(self, failure: _Failure) -> str:
-        often = f", {failure.count} times in a row" if failure.count > 1 else ""
+        often = f" {failure.count} times, last" if failure.count > 1 else ""
         return (
-            f"this run failed in epoch {failure.epoch}{often} and is not tried again: {failure.cause}; "
-            f"delete {self._path} to try it nevertheless"
+            f"the run has failed{often} in epoch {failure.epoch}: {failure.cause}; once the cause is gone, delete "
+            f"{self._path} to go on"
         )
 
     def _read(self) -> _Failure | None:

@@ -135,7 +135,10 @@ def _set_up(settings: RunSettings, device: torch.device, pretrained: Path, resou
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")
     test_environments = resources.enter_context(VectorEnvironment(make_test, settings.evaluation.environments))
-    return Trainer(settings, environment, test_environments, perceptual, device)
+    trainer = Trainer(settings, environment, test_environments, perceptual, device)
+    if settings.tokenizer is not None and trainer.agent.tokenizer.image is None:
+        raise UserError("the environment shows no images: leave the `tokenizer` section out of the settings")
+    return trainer
 
 
 def _say_start(trainer: Trainer, settings: RunSettings, folder: Path, identity: str, progress: Progress) -> None:
