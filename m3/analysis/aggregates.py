@@ -119,6 +119,6 @@ def to_csv(aggregates: Aggregates) -> str:
     methods = aggregates.methods.set_index("method")
     metrics = aggregates.metrics.assign(n_tasks=aggregates.metrics.method.map(methods.n_tasks))
     improvement = aggregates.improvement.assign(metric=f"improvement_of_{aggregates.reference}")
-    rows = pd.concat([metrics, improvement], ignore_index=True)
+    rows = pd.concat([frame for frame in (metrics, improvement) if not frame.empty], ignore_index=True)
     rows = rows.assign(benchmark=aggregates.benchmark, n_seeds=rows.method.map(methods.n_seeds))
     return rows[_CSV_COLUMNS].to_csv(index=False, float_format="%.6f", lineterminator="\n")

@@ -95,7 +95,7 @@ def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores]) -> Sco
     """The table of a benchmark from the scores of several readers.
 
     Raises:
-        UserError: no scores at all, a task without references, two methods of one name, two scores of one run.
+        UserError: no scores at all, a task without (sensible) references, two methods of one name, two scores of a run.
     """
     if not parts or all(part.scores.empty for part in parts):
         raise UserError(f"no scores of {benchmark}: give published scores, finished runs, or both")
@@ -105,6 +105,10 @@ def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores]) -> Sco
     for task in pd.concat([scores.task, curves.task]).unique():
         if task not in set(tasks.task):
             raise unknown_name(f"task of {benchmark}", task, tasks.task)
+    flat = tasks[~(tasks.low < tasks.high)]
+    if not flat.empty:
+        row = flat.iloc[0]
+        raise UserError(f"references of {row.task}: the high one must exceed the low one, got {row.low} and {row.high}")
     repeated = methods.method[methods.method.duplicated()]
     if not repeated.empty:
         raise UserError(f"two methods are called {repeated.iloc[0]!r}: give one of them another label")

@@ -84,6 +84,24 @@ def test_faults_of_collect(
     assert not output.exists()
 
 
+def test_a_benchmark_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not among the published ones, with references of its own."""
+    runs = [write_run(tmp_path / "runs", "corridor", task="Corridor-v0", seed=seed, returns=(4.0,)) for seed in (0, 1)]
+    scores, statistics, csv = tmp_path / "scores.h5", tmp_path / "aggregates.h5", tmp_path / "aggregates.csv"
+    given = ["--published", str(PUBLISHED), "--output", str(scores), "--runs", *map(str, runs)]
+    collect = ["collect", "--benchmark", "corridor", *given, "--reference-words", "random walk", "shortest way"]
+    assert main([*collect, "--references", "Corridor-v0=2,2"]) == 2
+    assert "references of Corridor-v0: the high one must exceed the low one" in capsys.readouterr().err
+    assert main([*collect, "--references", "Corridor-v0=2,10"]) == 0
+    aggregate = ["aggregate", "--scores", str(scores), "--repetitions", "20"]
+    assert main([*aggregate, "--output", str(statistics), "--csv", str(csv)]) == 0
+    assert "corridor,tiny (ours),iqm,0.250000,0.250000,0.250000,2,1" in csv.read_text().splitlines()
+    shown = ["--scores", str(scores), "--aggregates", str(statistics), "--output", str(tmp_path / "out")]
+    assert main(["figures", *shown]) == 0
+    assert main(["tables", *shown]) == 0
+    assert "Random walk" in (tmp_path / "out/table_scores.md").read_text()
+
+
 def test_a_bad_label_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_run(tmp_path / "runs", "craftax1m", task="Craftax-Symbolic-v1")
     command = ["collect", "--benchmark", "craftax1m", "--published", str(PUBLISHED), "--output", str(tmp_path / "x.h5")]

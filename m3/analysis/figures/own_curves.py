@@ -21,6 +21,7 @@ _LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0
 """References worth a line, and how it is drawn."""
 _ALL = "All: IQM, normalised"
 """Title of the panel of the benchmark's IQM."""
+_PUBLISHED = " (published)"
 _FEW_POINTS = 10
 _ROOM = 1.5
 """A reference is drawn if the axis need not grow by more than this times the range of the curves."""
@@ -113,7 +114,7 @@ def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
     ]
     color = look(REFERENCE, []).color
     published = finals[finals.method == REFERENCE]
-    rows += [(row.panel, f"{REFERENCE} (published)", row.middle, color, "-") for row in published.itertuples()]
+    rows += [(row.panel, f"{REFERENCE}{_PUBLISHED}", row.middle, color, "-") for row in published.itertuples()]
     return pd.DataFrame(rows, columns=["panel", "label", "value", "color", "line"])
 
 
@@ -155,10 +156,11 @@ def _draw_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
         axes.axhline(row.value, color=row.color, linestyle=row.line, linewidth=0.9, zorder=2)
     low, high = axes.get_ylim()
     low = min(0, low)
-    far = [f"{row.label} {words.value(row.value)}" for row in references[~references.near].itertuples()]
+    far = [(row.label, words.value(row.value)) for row in references[~references.near].itertuples()]
     axes.set_ylim(low, high + (0.12 if wide else 0.15) * (high - low) * len(far))
     if far:
-        text = "\n".join(f"{'far above' if wide else 'above'}: {text}" for text in far)
+        short = [f"above: {label.removesuffix(_PUBLISHED)} {value}" for label, value in far]
+        text = "\n".join([f"far above: {label} {value}" for label, value in far] if wide else short)
         ground = {"facecolor": "white", "linewidth": 0, "pad": 1}
         size = 6.5 if wide else 5
         axes.text(0.02, 0.98, text, transform=axes.transAxes, size=size, color=QUIET, va="top", bbox=ground)
