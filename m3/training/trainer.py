@@ -73,6 +73,8 @@ class Trainer:
         self._tokens.forget()  # the tokenizer trains before any other part reads them
         metrics: dict[str, float] = {}
         for part, steps in parts_of_epoch(self.settings, self.epoch).items():
+            if part in self.components and not self.components[part].ready():
+                continue
             random = randomness(self._device, self.settings.seed, part, self.epoch)
             metrics |= progress.follow(part, steps, self._work(part, steps, random))
         seconds = progress.end_epoch(self.epoch, self.collector.agent_steps, metrics)
@@ -89,7 +91,7 @@ class Trainer:
             scores = yield from evaluate(self.agent, self._test_environments, steps, temperature, seed, self._device)
             self.log.add_evaluation(self.epoch, self.collector.agent_steps, scores)
             return {"evaluation/return": float(scores.returns.mean())}
-        elif self.components[part].ready():
+        else:
             return (yield from self.components[part].train(random, self.epoch))
         return {}
 
