@@ -48,16 +48,17 @@ class Needs:
             disk=rows * replay.row_bytes + (KEPT_CHECKPOINTS + 1) * state,
         )
 
-    def check(self, folder: Path) -> str:
+    def check(self, folder: Path, checkpoints: Path) -> str:
         """What is needed and what there is, in a line.
 
         Args:
-            folder: of the run, which exists; what it holds already is not needed again.
+            folder: of the run, which exists.
+            checkpoints: of the run; what they take already is not needed again.
 
         Raises:
             UserError: there is not enough.
         """
-        disk = max(self.disk - folder_bytes(folder), 0)
+        disk = max(self.disk - folder_bytes(checkpoints), 0)
         free_disk, free_memory = shutil.disk_usage(folder).free, free_memory_bytes()
         if self.memory > free_memory:
             raise UserError(

@@ -147,9 +147,9 @@ def _say_start(trainer: Trainer, settings: RunSettings, folder: Path, identity: 
     Raises:
         UserError: memory or disk do not suffice.
     """
-    parameter_bytes = sum(parameter.nbytes for parameter in trainer.agent.parameters())
-    progress.say(Needs.of(settings, trainer.replay, parameter_bytes).check(folder))
     own = folder / CHECKPOINTS / identity[:8]
+    parameter_bytes = sum(parameter.nbytes for parameter in trainer.agent.parameters())
+    progress.say(Needs.of(settings, trainer.replay, parameter_bytes).check(folder, own))
     others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != own]
     if others and not own.exists():
         progress.say("is a new run: its settings, or the training version, are not those of earlier checkpoints here")
