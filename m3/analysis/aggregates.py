@@ -8,6 +8,7 @@ import pandas as pd
 from m3.analysis.frames import from_tree, to_tree
 from m3.data import hdf5
 from m3.data.provenance import Provenance
+from m3.errors import UserError
 
 FORMAT = "m3.aggregates"
 
@@ -91,13 +92,19 @@ def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
     hdf5.write(path, FORMAT, content, provenance)
 
 
-def read(path: Path) -> Aggregates:
+def read(path: Path, benchmark: str | None = None) -> Aggregates:
     """Read what ``write`` wrote.
 
+    Args:
+        path: the file.
+        benchmark: the benchmark that it must be of; none: any.
+
     Raises:
-        UserError: the file is missing, damaged or of another format.
+        UserError: the file is missing, damaged, or of another format or benchmark.
     """
     content, _ = hdf5.read(path, FORMAT)
+    if benchmark not in (None, content["benchmark"]):
+        raise UserError(f"{path}: statistics of {content['benchmark']}, where those of {benchmark} are needed")
     return Aggregates(
         benchmark=content["benchmark"],
         repetitions=content["repetitions"],

@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.figures import draw
     from m3.analysis.style import save, style
 
-    table, statistics = scores.read(args.scores), aggregates.read(args.aggregates)
+    table = scores.read(args.scores)
+    statistics = aggregates.read(args.aggregates, table.benchmark)
     names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
     for name in args.only or []:
         if name not in names:

@@ -19,7 +19,8 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.tables import files
     from m3.data.atomic import atomic_file
 
-    table, statistics = scores.read(args.scores), aggregates.read(args.aggregates)
+    table = scores.read(args.scores)
+    statistics = aggregates.read(args.aggregates, table.benchmark)
     for name in catalog.table_names(len(table.own)):
         for suffix, text in files(name, statistics, table).items():
             with atomic_file(args.output / f"{name}.{suffix}") as file:

@@ -101,7 +101,9 @@ def test_csv(published: dict[str, Results]) -> None:
 def test_aggregates_file(published: dict[str, Results], tmp_path: Path) -> None:
     results = published["dmc500k"][1]
     aggregates.write(tmp_path / "aggregates.h5", results, Provenance("{}", "0", [0]))
-    again = aggregates.read(tmp_path / "aggregates.h5")
+    with pytest.raises(UserError, match="statistics of dmc500k, where those of atari100k are needed"):
+        aggregates.read(tmp_path / "aggregates.h5", "atari100k")
+    again = aggregates.read(tmp_path / "aggregates.h5", "dmc500k")
     assert again.tasks == results.tasks
     for name in ("methods", "metrics", "cells", "curves"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(results, name)[list(getattr(again, name))])

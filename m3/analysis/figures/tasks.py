@@ -14,6 +14,8 @@ from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, QUIET, WIDE, emphasized, look
 
 _ROW = 0.098
+_BELOW = 0.25
+"""Rows of room below the last bar, so that the ground of its number leaves the axis alone."""
 _SHORT_NAME = 16
 _LEAST_SHARE = 0.5
 """Methods with less than this share of the tasks have no bars: a footnote gives their scores."""
@@ -30,7 +32,7 @@ def tasks_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
         most_columns=6 if max(map(len, aggregates.tasks)) <= _SHORT_NAME else 5,
         left=0.92,
         bottom=0.38,
-        panel_height=len(methods) * row_height,
+        panel_height=(len(methods) + _BELOW) * row_height,
         column_gap=0.1,
         row_gap=0.42,
     )
@@ -90,7 +92,7 @@ def _bars(axes: Axes, cells: pd.DataFrame, methods: list[str], own: list[str], r
         write(axes, "no score", (start, row), (2, 0), size=5.2, color=QUIET)
     if np.isfinite(human):
         axes.axvline(human, color=INK, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1)
-    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.set_ylim(len(methods) - 0.5 + _BELOW, -0.5)
     axes.set_xlim(start, start + 1.22 * (end - start))
     axes.set_xticks(
         [tick for tick in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(start, end) if start <= tick <= end]
