@@ -1,6 +1,6 @@
 """Open a run's dataset.h5 in Minari: python examples/open_in_minari.py RUN/dataset.h5.
 
-Minari reads folders. The dataset becomes one, beside the file: dataset-minari/data. Observations are spaces.Dict, by modality.
+Minari reads folders. The dataset becomes one, beside the file: dataset-minari/data. Observations are dictionaries.
 """
 
 import json
@@ -37,7 +37,7 @@ def open_in_minari(path: Path) -> minari.MinariDataset:
             "action_space": serialize_space(box(episode["actions"])),
             "total_episodes": int(file.attrs["total_episodes"]),
             "total_steps": int(file.attrs["total_steps"]),
-            "minari_version": f"~={minari.__version__}",
+            "minari_version": minari.__version__,
         }
     shutil.copyfile(path, folder / "main_data.hdf5")
     (folder / "metadata.json").write_text(json.dumps(metadata, indent=1))

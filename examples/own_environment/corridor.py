@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-LENGTH = 9
+LENGTH = 6
 
 
 class Corridor(gymnasium.Env[np.ndarray, int]):
@@ -39,4 +39,4 @@ class Corridor(gymnasium.Env[np.ndarray, int]):
         return np.array([self._walker, self._lamp])
 
 
-gymnasium.register("Corridor-v0", Corridor, max_episode_steps=20)
+gymnasium.register("Corridor-v0", Corridor, max_episode_steps=12)

@@ -11,7 +11,8 @@ from m3.errors import UserError
 
 def has_display() -> bool:
     """Whether windows can be opened here."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    chosen = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    return sys.platform != "linux" or any(os.environ.get(name) for name in chosen)
 
 
 class Window:
@@ -28,6 +29,7 @@ class Window:
                 "it a virtual one with xvfb-run"
             )
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "m3")
         try:
             import pygame
         except ModuleNotFoundError as error:

@@ -1,0 +1,89 @@
+"""The examples do what they say, run as they are documented."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import minari
+import numpy as np
+import pytest
+import torch
+from toy_runs import toy_settings
+
+from m3.cli import main
+from m3.config.identity import canonical, resolved_name
+from m3.training.run import train_run
+from m3.training.saving import CheckpointInterval
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("config", "envs", "examples", "m3", "results/published", "workflow")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = toy_settings("all_modalities")
+    folder = tmp_path_factory.mktemp("examples") / "run"
+    folder.mkdir()
+    (folder / resolved_name(settings)).write_text(canonical(settings))
+    assert train_run(settings, folder, torch.device("cpu"), CheckpointInterval(10), Path("none"))
+    return folder
+
+
+def execute(script: str, *arguments: str) -> str:
+    command = [sys.executable, ROOT / "examples" / script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_loaded_agent_plays_an_episode(run: Path) -> None:
+    output = execute("use_agent.py", str(run))
+    assert re.fullmatch(r"all_modalities: return \d+ after 80 steps of training\n", output)
+
+
+def test_minari_returns_the_episodes_that_were_collected(run: Path) -> None:
+    assert main(["dataset", "--run", str(run)]) == 0
+    output = execute("open_in_minari.py", str(run / "dataset.h5"))
+    assert output.startswith("8 episodes, 80 steps, mean return")
+    dataset = minari.MinariDataset(run / "dataset-minari" / "data")
+    assert len(dataset) == 8
+    with h5py.File(run / "dataset.h5") as file:
+        for episode in dataset.iterate_episodes():
+            stored = file[f"episode_{episode.id}"]
+            assert set(episode.observations) == {"image", "vector", "token", "token_2d"}
+            for name, values in episode.observations.items():
+                np.testing.assert_array_equal(values, stored["observations"][name][()])
+                assert len(values) == 11
+            for name in ("actions", "rewards", "terminations", "truncations"):
+                np.testing.assert_array_equal(getattr(episode, name), stored[name][()])
+            assert episode.terminations.tolist() == [False] * 9 + [True]
+
+
+def documented_commands() -> list[str]:
+    """The indented block of docs/extending.md that begins with copying the benchmark."""
+    text = (ROOT / "docs" / "extending.md").read_text()
+    block = re.search(r"(?:^    cp examples/.*\n)(?:^    .*\n)+", text, re.M)
+    assert block is not None
+    return [line.strip() for line in block[0].splitlines()]
+
+
+def test_an_environment_of_ones_own_as_documented(tmp_path: Path) -> None:
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    before = {path: path.read_bytes() for path in (tmp_path / "m3").rglob("*.py")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path)}
+    commands = documented_commands()
+    assert len(commands) == 3
+    for command in commands:
+        done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
+    for name in ("own_curves.png", "tasks.pdf", "table_scores.md"):
+        assert (tmp_path / "figures/corridor_example/corridor" / name).stat().st_size > 0
+    table = (tmp_path / "figures/corridor_example/corridor/table_scores.md").read_text()
+    assert "Corridor-v0" in table
+    assert "Random walk" in table
+    assert (tmp_path / "corridor.mp4").stat().st_size > 0
+    assert {path: path.read_bytes() for path in (tmp_path / "m3").rglob("*.py")} == before
