@@ -45,7 +45,8 @@ rule train:
         run=subpath(output.weights, parent=True),
     shell:
         "mkdir -p {params.run}/logs && "
-        "python -u -m m3 train --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
+        + suite.train_command(PLAN, workflow.remote_exec and "SLURM_JOB_ID" in os.environ)
+        + " --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
         " | (trap '' INT TERM; exec tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
@@ -68,5 +69,5 @@ rule evaluate:
         run=subpath(input.weights, parent=True),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
-        "python -u -m m3 evaluate --run {params.run} --episodes {params.episodes} --output {output.scores}"
+        PLAN.experiment.commands.evaluate + " --run {params.run} --episodes {params.episodes} --output {output.scores}"
         " --device {resources.device} 2>&1 | tee {log}"

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PARTS = ("config", "envs", "m3", "results/published", "workflow")
 """What the workflow needs of the project."""
 
@@ -23,6 +23,7 @@ def add_arguments(parser):
     parser.add_argument("--config")
     parser.add_argument("--run")
     parser.add_argument("--device")
+    parser.add_argument("--wait", action="store_true")
 
 def run(args):
     from pathlib import Path

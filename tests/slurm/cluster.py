@@ -1,0 +1,148 @@
+"""A real Slurm of one node on this machine: munged, slurmctld and slurmd."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+CONFIG = Path("/etc/slurm/slurm.conf")
+"""Slurm finds its configuration only here: jobs run with a clean environment, without SLURM_CONF."""
+MARK = "# Written by the tests of M3."
+CPUS = 64
+"""As Slurm is told: the jobs do so little that many of them share the machine's processors."""
+MEMORY = 256_000
+"""Megabytes, as Slurm is told."""
+GPUS = 8
+
+SLURM_CONF = """\
+{mark}
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SchedulerParameters=sched_interval=2,bf_interval=2
+SlurmdParameters=config_overrides
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+MinJobAge=3600
+KillWait=10
+OverTimeLimit=1
+ReturnToService=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:toy:{gpus} State=UNKNOWN
+PartitionName=low Nodes={host} Default=YES PriorityTier=1 MaxTime=1-00:00:00
+PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=1-00:00:00
+"""
+
+
+class Job(NamedTuple):
+    """A job as squeue tells it."""
+
+    number: str
+    state: str
+    reason: str
+    comment: str
+    """The plugin's: the rule and its wildcards."""
+
+
+class Cluster:
+    """Runs while the block does. Its GPUs are plain files.
+
+    Args:
+        folder: for Slurm's state and logs.
+
+    Raises:
+        RuntimeError: packages or rights are missing, or the machine belongs to a cluster already.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        missing = [name for name in ("slurmctld", "slurmd", "munged") if shutil.which(name) is None]
+        if missing or os.geteuid() != 0:
+            raise RuntimeError(f"needs root and the packages slurm-wlm and munge; missing: {missing}")
+        if CONFIG.exists() and MARK not in CONFIG.read_text():
+            raise RuntimeError(f"{CONFIG} is that of another cluster")
+        self.folder = folder
+        self.host = os.uname().nodename.partition(".")[0]
+        self._daemons: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "Cluster":
+        self._configure()
+        if subprocess.run(["munge", "--no-input"], capture_output=True, check=False).returncode != 0:
+            self._start("munged", "--foreground", user="munge")
+        self._start("slurmctld", "-D", "-c")
+        self._start("slurmd", "-D", "-c")
+        wait_until(lambda: "idle" in command("sinfo", "--noheader", "--format=%T"), "an idle node", seconds=60)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        command("scancel", "--user=root")
+        wait_until(
+            lambda: not any(job.state in ("RUNNING", "COMPLETING") for job in self.jobs()), "the end of all jobs"
+        )
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+            daemon.wait(timeout=30)
+        CONFIG.unlink()
+
+    def jobs(self) -> list[Job]:
+        """All jobs, also those that have ended."""
+        lines = command("squeue", "--noheader", "--states=all", "--format=%i|%T|%r|%k").splitlines()
+        return [Job(*line.split("|", maxsplit=3)) for line in lines]
+
+    def start_requeued_jobs(self) -> None:
+        """As soon as nothing is left of them, where Slurm itself would wait for two minutes."""
+        processes = command("ps", "-e", "-o", "args")
+        for job in self.jobs():
+            requeued = (job.state, job.reason) == ("PENDING", "BeginTime")
+            if requeued and f"slurmstepd: [{job.number}." not in processes:
+                command("scontrol", "update", f"jobid={job.number}", "starttime=now")
+
+    def set_node(self, state: str) -> None:
+        command("scontrol", "update", f"nodename={self.host}", f"state={state}", "reason=test")
+
+    def _configure(self) -> None:
+        for name in ("state", "spool"):
+            (self.folder / name).mkdir(parents=True)
+        for index in range(GPUS):
+            (self.folder / f"gpu{index}").touch()
+        CONFIG.parent.mkdir(exist_ok=True)
+        values = {"host": self.host, "folder": self.folder, "cpus": CPUS, "gpus": GPUS, "memory": MEMORY, "mark": MARK}
+        CONFIG.write_text(SLURM_CONF.format(**values))
+        CONFIG.with_name("gres.conf").write_text(f"Name=gpu Type=toy File={self.folder}/gpu[0-{GPUS - 1}]\n")
+
+    def _start(self, *arguments: str, user: str | None = None) -> None:
+        if user is not None:
+            socket = Path("/run/munge")
+            socket.mkdir(exist_ok=True)
+            shutil.chown(socket, user, user)
+        with open(self.folder / f"{arguments[0]}.out", "wb") as output:
+            self._daemons.append(subprocess.Popen(arguments, stdout=output, stderr=output, user=user, group=user))
+
+
+def command(*arguments: str) -> str:
+    """What a command of Slurm says; nothing where it fails, as it may while daemons start or jobs end."""
+    return subprocess.run(arguments, capture_output=True, text=True, check=False).stdout
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+    """Poll until a condition holds. Raises TimeoutError that says what was missing."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}")
+        time.sleep(0.5)
