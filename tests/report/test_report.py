@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from components import missing
 
 from m3.analysis import catalog
 
@@ -59,7 +60,7 @@ def test_report_in_a_browser(project: Path) -> None:
     """The page loads without errors, every figure and table can be seen, every link leads to an entry."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+        missing(f"a browser ({', '.join(BROWSERS)})")
     page = project / "inspected.html"
     script = f"<head><script>{Path(__file__).with_name('inspect_report.js').read_text()}</script>"
     page.write_text((project / "report.html").read_text().replace("<head>", script, 1))
