@@ -16,6 +16,7 @@ import logging
 import os
 import platform
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,6 +122,18 @@ class Lease:
             with contextlib.suppress(OSError):
                 if _read(self._file) == self._holder:
                     os.utime(self._file)
+
+
+def living_holder(folder: Path) -> Holder | None:
+    """Who trains a run at the moment, looking only; none if nobody does. Clocks of other machines should be right."""
+    holder = _read(folder / FILE)
+    if holder is None:
+        return None
+    try:
+        age = time.time() - (folder / FILE).stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return holder if _is_alive(holder, age) else None
 
 
 def _is_alive(holder: Holder, age: float) -> bool:

@@ -1,0 +1,96 @@
+"""How far an experiment is."""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from m3.status import RunStatus
+
+HELP = "how far the runs of an experiment are, also while they train"
+
+COLUMNS = ("run", "state", "epoch", "epochs", "epochs_per_hour", "hours_left", "attempts", "gpu_hours", "note")
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", type=Path, nargs="?", default=Path("config/paper.yaml"), metavar="EXPERIMENT")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results/runs"),
+        metavar="FOLDER",
+        help="of all runs (default: %(default)s)",
+    )
+    parser.add_argument("--state", choices=("done", "running", "waiting", "failed"), help="list only these runs")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again, until Ctrl-C")
+    parser.add_argument("--csv", action="store_true", help="as CSV: one line per run, all columns")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.config.plan import load_experiment
+    from m3.status import experiment_status
+
+    plan = load_experiment(args.experiment)
+    try:
+        while True:
+            runs = experiment_status(plan, args.results)
+            listed = [status for status in runs if args.state in (None, status.state)]
+            if args.watch and sys.stdout.isatty():
+                print(_CLEAR, end="")
+            if args.csv:
+                _write_csv(listed, sys.stdout)
+            else:
+                print(_table(listed), _summary(runs), sep="\n", flush=True)
+            if not args.watch:
+                return 0
+            time.sleep(args.watch)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _cells(status: "RunStatus") -> list[str]:
+    """In the order of ``COLUMNS``."""
+    return [
+        status.run.folder,
+        status.state,
+        str(status.epoch),
+        str(status.epochs),
+        _number(status.epochs_per_hour),
+        _number(status.hours_left, digits=2),
+        str(status.attempts),
+        _number(status.gpu_hours, digits=2),
+        status.note,
+    ]
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _write_csv(runs: "Sequence[RunStatus]", file: TextIO) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_cells(status) for status in runs)
+
+
+def _table(runs: "Sequence[RunStatus]") -> str:
+    rows = [[column.replace("_", " ") for column in COLUMNS], *map(_cells, runs)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(COLUMNS) - 1)]
+    return "\n".join("  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows)
+
+
+def _summary(runs: "Sequence[RunStatus]") -> str:
+    from m3.status import totals
+
+    total = totals(runs)
+    states = ", ".join(f"{number} {state}" for state, number in total.states.items())
+    gpu_hours = f"{total.gpu_hours:.1f} GPU-hours so far"
+    if total.gpu_hours_left is not None:
+        gpu_hours += f", about {total.gpu_hours_left:.1f} left"
+    end = "" if total.hours_left is None else f"; about {total.hours_left:.1f} h to the end at this pace"
+    return f"\n{len(runs)} runs: {states}; {gpu_hours}{end}"
