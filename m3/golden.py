@@ -104,7 +104,7 @@ def _function_quantities(arrays: Arrays) -> Iterator[tuple[str, Tensor]]:
 
 def _agent_quantities(arrays: Arrays) -> Iterator[tuple[str, Tensor]]:
     config = json.loads(str(arrays["config"]))
-    settings, observations, actions = _small_agent(config, arrays)
+    settings, observations, actions = small_agent(config, arrays)
     agent = Agent(settings, observations, actions).eval()
     state = {name.removeprefix("state/"): torch.tensor(a) for name, a in arrays.items() if name.startswith("state/")}
     agent.load_state_dict(from_reference(state, agent.state_dict()).weights)
@@ -206,7 +206,7 @@ def _reader(arrays: Arrays, prefix: str) -> Callable[[str], Tensor]:
     return lambda name: torch.tensor(arrays[prefix + name])
 
 
-def _small_agent(config: dict[str, Any], arrays: Arrays) -> tuple[RunSettings, ObservationSpec, ActionSpec]:
+def small_agent(config: dict[str, Any], arrays: Arrays) -> tuple[RunSettings, ObservationSpec, ActionSpec]:
     """Settings and spaces of a golden file's agent, as its configuration and the shapes of its arrays tell."""
     observations = _observation_spec(arrays)
     actions = _action_spec(arrays)
