@@ -18,6 +18,7 @@ PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
 REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
+OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs_per_gpu}"
 RUN_RESULTS = ("weights.safetensors", "metrics.h5", "scores.h5")
 
 
@@ -79,11 +80,17 @@ def job_device(plan: Plan, job: Literal["train", "evaluate"]) -> Callable[[Wildc
 
 
 def train_command(plan: Plan, is_slurm_job: bool) -> str:
-    """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once."""
+    """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once on a GPU of its own."""
     train = plan.experiment.commands.train
     if is_slurm_job:
         return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime}} {train}"
-    return f"{train} --wait"  # a training whose Snakemake was killed may still be going on
+    return f"{OWN_GPU} {train} --wait"  # a training whose Snakemake was killed may still be going on
+
+
+def evaluate_command(plan: Plan, is_slurm_job: bool) -> str:
+    """What evaluates a run; Slurm gives its jobs their GPUs itself."""
+    evaluate = plan.experiment.commands.evaluate
+    return evaluate if is_slurm_job else f"{OWN_GPU} {evaluate}"
 
 
 class Analysis(NamedTuple):

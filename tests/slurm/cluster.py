@@ -16,6 +16,8 @@ CPUS = 64
 MEMORY = 256_000
 """Megabytes, as Slurm is told."""
 GPUS = 8
+START_AFTER_SECONDS = 5.0
+"""Slurm fails a requeued job that starts while it still cleans up after the job's last start."""
 
 SLURM_CONF = """\
 {mark}
@@ -79,6 +81,8 @@ class Cluster:
         self.folder = folder
         self.host = os.uname().nodename.partition(".")[0]
         self._daemons: list[subprocess.Popen[bytes]] = []
+        self._ended: dict[str, float] = {}
+        """Requeued jobs, and when nothing was left of them."""
 
     def __enter__(self) -> "Cluster":
         self._configure()
@@ -105,12 +109,14 @@ class Cluster:
         return [Job(*line.split("|", maxsplit=3)) for line in lines]
 
     def start_requeued_jobs(self) -> None:
-        """As soon as nothing is left of them, where Slurm itself would wait for two minutes."""
-        processes = command("ps", "-e", "-o", "args")
-        for job in self.jobs():
-            requeued = (job.state, job.reason) == ("PENDING", "BeginTime")
-            if requeued and f"slurmstepd: [{job.number}." not in processes:
-                command("scontrol", "update", f"jobid={job.number}", "starttime=now")
+        """Some seconds after the last of their processes has ended; by itself, Slurm would wait for two minutes."""
+        processes, now = command("ps", "-e", "-o", "args"), time.monotonic()
+        requeued = [job.number for job in self.jobs() if (job.state, job.reason) == ("PENDING", "BeginTime")]
+        ended = [number for number in requeued if f"slurmstepd: [{number}." not in processes]
+        self._ended = {number: self._ended.get(number, now) for number in ended}
+        for number, since in self._ended.items():
+            if now - since > START_AFTER_SECONDS:
+                command("scontrol", "update", f"jobid={number}", "starttime=now")
 
     def set_node(self, state: str) -> None:
         command("scontrol", "update", f"nodename={self.host}", f"state={state}", "reason=test")

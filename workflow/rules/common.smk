@@ -23,6 +23,8 @@ try:
 except UserError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
 
+IS_SLURM_JOB = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
+
 # without repetition: an experiment may show published scores alone
 ANALYSES = list(dict.fromkeys(PUBLISHED + OWN))
 EVERYTHING = ANALYSES if PLAN.experiment.published_figures else OWN

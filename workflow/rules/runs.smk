@@ -41,11 +41,12 @@ rule train:
         mem_mb=suite.job_resource(PLAN, "train", "mem_mb"),
         runtime=suite.job_resource(PLAN, "train", "runtime"),
         device=suite.job_device(PLAN, "train"),
+        runs_per_gpu=1,
     params:
         run=subpath(output.weights, parent=True),
     shell:
         "mkdir -p {params.run}/logs && "
-        + suite.train_command(PLAN, workflow.remote_exec and "SLURM_JOB_ID" in os.environ)
+        + suite.train_command(PLAN, IS_SLURM_JOB)
         + " --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
         " | (trap '' INT TERM; exec tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
@@ -65,9 +66,11 @@ rule evaluate:
         mem_mb=suite.job_resource(PLAN, "evaluate", "mem_mb"),
         runtime=suite.job_resource(PLAN, "evaluate", "runtime"),
         device=suite.job_device(PLAN, "evaluate"),
+        runs_per_gpu=1,
     params:
         run=subpath(input.weights, parent=True),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
-        PLAN.experiment.commands.evaluate + " --run {params.run} --episodes {params.episodes} --output {output.scores}"
+        suite.evaluate_command(PLAN, IS_SLURM_JOB)
+        + " --run {params.run} --episodes {params.episodes} --output {output.scores}"
         " --device {resources.device} 2>&1 | tee {log}"
