@@ -1,4 +1,4 @@
-# make quickstart | test | slurm-test | lint | lock | schemas
+# make quickstart | test | slurm-test | slurm-rehearsal | lint | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
@@ -12,12 +12,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup quickstart test slurm-test lint lock schemas
+.PHONY: help setup quickstart test slurm-test slurm-rehearsal lint lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
 	@echo "make test         run the tests"
 	@echo "make slurm-test   run the tests on a Slurm of this machine (root; Debian packages slurm-wlm and munge)"
+	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (an hour)"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
@@ -47,6 +48,9 @@ test: $(INSTALLED)
 
 slurm-test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 5 tests/slurm
+
+slurm-rehearsal: $(INSTALLED)
+	$(BIN)/python -m pytest --capture no tests/slurm/rehearsal.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check

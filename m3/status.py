@@ -19,6 +19,8 @@ STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
 _TAIL_BYTES = 8192
 """Of a log: enough for its latest epochs."""
 _EPOCH = re.compile(r"\| epoch (\d+)/\d+ \|.*?\| ([\d.]+) s \|.*?(?:\| (?:> )?([^|]*?) left)")
+_OCCUPIED = "is being trained by"
+"""In the last words of an attempt at a run that another process was training."""
 _TIME = re.compile(r"(\d+) (h|min|s)")
 _SECONDS = {"h": 3600, "min": 60, "s": 1}
 
@@ -99,14 +101,16 @@ def _run_status(plan: Plan, run: Run, folder: Path) -> RunStatus:
 
 
 def _logs(folder: Path, resolved: Path) -> list[Path]:
-    """The logs of all attempts with these settings, oldest first. A log names the second in which it began."""
+    """The logs of all attempts with these settings that had the run for themselves, oldest first."""
     if not resolved.exists():
         return []
     since = int(resolved.stat().st_mtime)
-    return [log for log in sorted(folder.glob("logs/train-*.log")) if log.stat().st_mtime >= since]
+    logs = [log for log in sorted(folder.glob("logs/train-*.log")) if log.stat().st_mtime >= since]
+    return [log for log in logs if not any(_OCCUPIED in line for line in _tail(log)[-1:])]
 
 
 def _start(log: Path) -> float:
+    """When an attempt began, which its log's name tells."""
     return datetime.strptime(log.stem, "train-%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 

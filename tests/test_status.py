@@ -75,6 +75,13 @@ def test_a_run_between_two_jobs_waits_where_it_was(plan: Plan, tmp_path: Path) -
     assert status.gpu_hours == pytest.approx(5.0)
 
 
+def test_a_job_that_found_the_run_occupied_is_no_attempt(plan: Plan, tmp_path: Path) -> None:
+    folder = begin(plan, tmp_path, 0, LINE.format(3, "50 s"))
+    add_attempt(folder, f"error: {folder} is being trained by process 7 on a; a run has one writer\n", hours=0.1)
+    status = first(plan, tmp_path)
+    assert (status.state, status.epoch, status.attempts) == ("waiting", 3, 1)
+
+
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_failed_run_tells_its_cause(plan: Plan, tmp_path: Path, remembered: bool) -> None:
     folder = begin(plan, tmp_path, 0, LINE.format(3, "50 s") + "error: the disk is full\n")
