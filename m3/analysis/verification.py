@@ -1,0 +1,200 @@
+"""From a figure or table back to its raw scores: everything on the way is made again and compared."""
+
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from m3.analysis import aggregates, catalog, scores, tables
+from m3.analysis.aggregates import FRAMES, Aggregates
+from m3.analysis.aggregation import aggregate
+from m3.analysis.figures import draw
+from m3.analysis.figures.overview import overview_figure
+from m3.analysis.own_runs import read_own
+from m3.analysis.published import read_published, read_references
+from m3.analysis.run_origins import RunOrigins
+from m3.analysis.scores import ScoreTable
+from m3.analysis.style import save, style
+from m3.config.loading import load_benchmark
+from m3.config.yaml_files import parse_yaml
+from m3.data import hdf5
+from m3.errors import UserError
+
+_KEYS = ("method", "task", "metric", "base", "seed", "steps", "threshold")
+"""Columns that say what a row is about."""
+_MOST_TOLD = 5
+"""Differences of one frame that are told one by one."""
+_Statistics = tuple[Aggregates, ScoreTable]
+
+
+@dataclass
+class Findings:
+    """What was made again, in order, and what is wrong."""
+
+    steps: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def conclude(self, file: str, step: str, problems: Iterable[str]) -> None:
+        """What a step found out about a file."""
+        found = list(problems)
+        self.steps.append(f"{file} {step}: {'DIFFERENT' if found else 'the same'}")
+        self.problems += [f"{file}: {problem}" for problem in found]
+
+
+def verify(paths: Iterable[Path]) -> Findings:
+    """Walk from figures or tables to the statistics, the tables of scores, the runs and their episodes.
+
+    Args:
+        paths: figures/{scope}{benchmark}/{name}.{suffix}, made by the suite; beside figures/ is results/.
+
+    Raises:
+        UserError: a file is no such one, or what it was made from is missing or damaged.
+    """
+    findings = Findings()
+    known: dict[Path, _Statistics] = {}
+
+    def statistics_in(root: Path, folder: Path) -> _Statistics:
+        if folder not in known:
+            known[folder] = _verify_statistics(root, folder, findings)
+        return known[folder]
+
+    for path in paths:
+        root, folder = _locate(path)
+        if path.stem == catalog.OVERVIEW.name:
+            folders = sorted(file.parent for file in folder.glob("*/aggregates.h5"))
+            if not folders:
+                raise UserError(f"{folder} has no folders with aggregates.h5: make the figure again")
+            differences = _overview_differences(path, [statistics_in(root, benchmark)[0] for benchmark in folders])
+        else:
+            differences = _product_differences(path, *statistics_in(root, folder))
+        findings.conclude(str(path), "made again", differences)
+    return findings
+
+
+def _locate(path: Path) -> tuple[Path, Path]:
+    """The folder of figures/ and results/, and the one below results/ that a file's below figures/ corresponds to."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    for parent in path.resolve().parents:
+        if parent.name == "figures":
+            return parent.parent, parent.parent / "results" / path.resolve().parent.relative_to(parent)
+    raise UserError(f"{path} is not below a folder figures/, as all figures and tables of the suite are")
+
+
+def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statistics:
+    """The stored statistics and scores of a benchmark, after both were made again."""
+    table = scores.read(folder / "scores.h5")
+    statistics = aggregates.read(folder / "aggregates.h5", table.benchmark)
+    origins = RunOrigins(root, table)
+    findings.problems += origins.problems()
+    findings.steps += origins.summary()
+    name = str((folder / "scores.h5").relative_to(root))
+    findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins.folders))
+    how = _settings(folder / "aggregates.h5")
+    again = aggregate(table, how["repetitions"], how["seed"])
+    name = str((folder / "aggregates.h5").relative_to(root))
+    step = f"computed again with {how['repetitions']:,} repetitions"
+    findings.conclude(name, step, _frames_differences(statistics, again, list(FRAMES)))
+    return statistics, table
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """The settings with which a file of the analysis was made."""
+    return parse_yaml(hdf5.describe(path).attributes["config"], str(path))
+
+
+def _collected_differences(root: Path, folder: Path, stored: ScoreTable, runs: Sequence[Path]) -> Iterator[str]:
+    """What differs between a table and the published scores and runs that it was collected from."""
+    how = _settings(folder / "scores.h5")
+    published = root / "results" / "published"
+    parts = [read_published(published, stored.benchmark)] if how["scores"] != "own" else []
+    labels = dict(label.split("=", 1) for label in how["labels"])
+    parts += [read_own(runs, stored.benchmark, labels)] if runs else []
+    if not parts:
+        yield "nothing is left of what it was collected from"
+        return
+    again = scores.combine(stored.benchmark, _references(root, stored), parts)
+    yield from _frames_differences(stored, again, ["methods", "tasks", "scores", "curves", "runs"])
+
+
+def _references(root: Path, stored: ScoreTable) -> pd.DataFrame:
+    """The scores that count as 0 and 1: the published ones, or those of an own benchmark's file."""
+    file = root / "config" / "benchmarks" / f"{stored.benchmark}.yaml"
+    own = load_benchmark(stored.benchmark, root / "config").references if file.exists() else None
+    if own is None:
+        return read_references(root / "results" / "published", stored.benchmark)
+    bounds = {task: (bound.low, bound.high) for task, bound in own.tasks.items()}
+    return scores.references(bounds, own.low_means, own.high_means)
+
+
+def _frames_differences(
+    stored: Aggregates | ScoreTable, again: Aggregates | ScoreTable, names: Sequence[str]
+) -> Iterator[str]:
+    for name in names:
+        yield from frame_differences(name, getattr(stored, name), getattr(again, name))
+
+
+def frame_differences(name: str, stored: pd.DataFrame, again: pd.DataFrame) -> Iterator[str]:
+    """What differs between a stored frame and the same made again, row by row; numbers beyond rounding."""
+    first, second = _by_key(stored), _by_key(again[stored.columns])
+    found = [f"{name}: {key} is not there any more" for key in first.index.difference(second.index)]
+    found += [f"{name}: {key} is missing in the file" for key in second.index.difference(first.index)]
+    both = first.index.intersection(second.index)
+    for column in first.columns:
+        one, other = first.loc[both, column], second.loc[both, column]
+        if pd.api.types.is_numeric_dtype(one) and pd.api.types.is_numeric_dtype(other):
+            differs = ~np.isclose(one.to_numpy(float), other.to_numpy(float), rtol=1e-9, atol=1e-12, equal_nan=True)
+        else:
+            differs = (one != other).to_numpy()
+        found += [f"{name}: {column} of {key} is {one[key]} in the file, now {other[key]}" for key in both[differs]]
+    yield from found[:_MOST_TOLD]
+    if len(found) > _MOST_TOLD:
+        yield f"{name}: {len(found) - _MOST_TOLD} more differences"
+
+
+def _by_key(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with one text per row that says what the row is about."""
+    keys = [column for column in _KEYS if column in frame]
+    texts = frame[keys].astype(str).agg(", ".join, axis=1) if len(frame) else pd.Series([], dtype=str)
+    occurrence = texts.groupby(texts).cumcount().map(lambda count: f" ({count + 1})" if count else "")
+    return frame.set_index(pd.Index(texts + occurrence, dtype=object))
+
+
+def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) -> Iterator[str]:
+    """What differs between a figure or table and the same made again."""
+    name, suffix = path.stem, path.suffix.removeprefix(".")
+    if name in catalog.table_names(len(table.own)) and suffix in catalog.TABLE_SUFFIXES:
+        if path.read_text(encoding="utf-8") != tables.files(name, statistics, table)[suffix]:
+            yield "the text differs"
+    elif name in catalog.figure_names(table.benchmark, len(table.own), table.has_published):
+        with style():
+            figure = draw(name, statistics, table)
+            if path.read_bytes() not in _saved(figure, name, suffix):
+                yield _OTHER_DRAWING
+    else:
+        yield f"there is no figure or table {name!r} of {table.benchmark}"
+
+
+_OTHER_DRAWING = "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"
+
+
+def _overview_differences(path: Path, statistics: Sequence[Aggregates]) -> Iterator[str]:
+    """The same of the figure of several benchmarks, which stand in any order."""
+    for order in itertools.permutations(statistics):
+        with style():
+            if path.read_bytes() in _saved(overview_figure(order), path.stem, path.suffix.removeprefix(".")):
+                return
+    yield _OTHER_DRAWING
+
+
+def _saved(figure: Any, name: str, suffix: str) -> list[bytes]:
+    """The bytes of a figure's file; none for a suffix that figures do not have."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(figure, Path(folder), name)
+        file = Path(folder, f"{name}.{suffix}")
+        return [file.read_bytes()] if file.exists() else []
