@@ -1,4 +1,4 @@
-"""Stands in for `python -m m3 train` and `evaluate`: STEPS steps of a tenth of a second, kept in a file as they are done.
+"""Stands in for `python -m m3 train` and `evaluate`: steps of a tenth of a second, kept in a file as they are done.
 
 Two processes that write the same run leave a file that tells; steps are numbered, so that none is lost or done twice.
 """
