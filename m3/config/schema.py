@@ -152,9 +152,13 @@ class ImageTokenizerSettings(Settings):
     schedule: Schedule
 
     @model_validator(mode="after")
-    def _groups_divide(self) -> "ImageTokenizerSettings":
+    def _channels_divide(self) -> "ImageTokenizerSettings":
         if self.channels % 8:
             raise ValueError(f"channels {self.channels} must be a multiple of 8, the number of norm groups")
+        if self.code_size % 4:
+            raise ValueError(
+                f"code_size {self.code_size} must be a multiple of 4: the controller's encoder halves it twice"
+            )
         return self
 
 

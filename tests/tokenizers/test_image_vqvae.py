@@ -16,7 +16,7 @@ from m3.tokenizers.image_vqvae import ImageTokenizer
 
 def make_tokenizer(shape: tuple[int, ...] = (3, 16, 16), **settings: Any) -> ImageTokenizer:
     torch.manual_seed(0)
-    sizes: dict[str, Any] = {"channels": 8, "downsamples": 2, "code_size": 6, "vocabulary": 10, **settings}
+    sizes: dict[str, Any] = {"channels": 8, "downsamples": 2, "code_size": 8, "vocabulary": 10, **settings}
     schedule = Schedule(start_after_epoch=0, steps_per_epoch=1, batch_size=1)
     return ImageTokenizer(ModalitySpec(shape, "uint8"), ImageTokenizerSettings(**sizes, schedule=schedule)).eval()
 
@@ -40,7 +40,7 @@ def test_decoding_places_the_code_vectors_where_their_tokens_were() -> None:
     tokenizer = make_tokenizer()
     tokens = torch.arange(16).view(1, 16, 1) % 10
     maps = tokenizer.decode(tokens)
-    assert maps.shape == (1, 6, 4, 4)
+    assert maps.shape == (1, 8, 4, 4)
     assert_close(maps[0, :, 2, 1], tokenizer.codebook[9])
     assert not maps.requires_grad
 
@@ -53,8 +53,8 @@ def test_stacked_images_are_tokenised_one_by_one() -> None:
     first, second = (make_tokenizer().encode(part) for part in raw.split(3, dim=1))
     assert torch.equal(tokens, torch.cat((first, second), dim=1))
     maps = tokenizer.decode(tokens)
-    assert maps.shape[1:] == tokenizer.view.shape == (12, 4, 4)
-    assert_close(maps[:, 6:], make_tokenizer().decode(second))
+    assert maps.shape[1:] == tokenizer.view.shape == (16, 4, 4)
+    assert_close(maps[:, 8:], make_tokenizer().decode(second))
 
 
 def test_halves_of_images_have_half_the_tokens() -> None:
@@ -134,3 +134,9 @@ def test_encoding_does_not_depend_on_the_mode_or_the_batch() -> None:
     raw = random_images(6, 3, 16, 16)
     tokens = tokenizer.encode(raw)
     assert torch.equal(tokenizer.train().encode(raw[2:4]), tokens[2:4])
+
+
+@pytest.mark.parametrize(("setting", "multiple"), [("channels", 8), ("code_size", 4)])
+def test_sizes_that_the_networks_cannot_divide_are_refused(setting: str, multiple: int) -> None:
+    with pytest.raises(ValueError, match=f"{setting} {multiple + 2} must be a multiple of {multiple}"):
+        make_tokenizer(**{setting: multiple + 2})
