@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from components import missing
 
 from m3.cli import main
 from m3.watch.window import Window
-
-needs_display = pytest.mark.skipif(
-    shutil.which("Xvfb") is None or shutil.which("xdotool") is None, reason="needs the Debian packages xvfb and xdotool"
-)
 
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[dict[str, str]]:
     """The environment variables of a process on a virtual display."""
+    for program in ("Xvfb", "xdotool"):
+        if shutil.which(program) is None:
+            missing(program)
     read, write = os.pipe()
     command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp"]
     server = subprocess.Popen(command, pass_fds=(write,), stderr=subprocess.DEVNULL)
@@ -68,7 +68,6 @@ class Watching:
         return self._process.returncode, output, errors
 
 
-@needs_display
 def test_escape_ends_the_program_cleanly(run: Path, display: dict[str, str]) -> None:
     watching = Watching(display, "-m", "m3", "watch", str(run))
     watching.do("key", "Escape")
@@ -116,7 +115,6 @@ sys.exit(main(["watch", *sys.argv[1:]]))
 """
 
 
-@needs_display
 def test_pressed_keys_become_actions(run: Path, display: dict[str, str]) -> None:
     watching = Watching(display, "-c", RECORD, str(run), "--play")
     watching.do("keydown", "3")
