@@ -55,3 +55,11 @@ def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:
     more = f", ... ({len(names)} in all)" if len(names) > MAX_NAMES else ""
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(names[:MAX_NAMES])}{more}"
     return UserError(f"unknown {kind} {given!r}: {hint}")
+
+
+_MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "resource_exhausted")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory of the machine or of a GPU was used up; every library says so in its own way."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from m3.errors import ExitStatus, UserError, unknown_name
+from m3.errors import ExitStatus, UserError, is_out_of_memory, unknown_name
 
 EXAMPLES = """\
 examples:
@@ -45,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status if isinstance(error, UserError) else ExitStatus.ERROR
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"error: out of memory: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+        return ExitStatus.ERROR
 
 
 def _module(command: str) -> ModuleType:

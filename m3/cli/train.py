@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
     parser.add_argument(
-        "--checkpoint-minutes", type=float, default=10.0, metavar="M", help="between checkpoints (default: 10)"
+        "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between checkpoints (default: 5)"
     )
     parser.add_argument(
         "--checkpoint-epochs", type=int, metavar="N", help="also a checkpoint after every N epochs (default: none)"

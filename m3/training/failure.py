@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from m3.data.atomic import atomic_file
-from m3.errors import RunFailedError, UserError
+from m3.errors import RunFailedError, UserError, is_out_of_memory
 
 MOST_FAILURES = 3
 """As many failures of one kind, without a checkpoint in between, mark the run as failed."""
 
-_MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "resource_exhausted")
 _logger = logging.getLogger(__name__)
 
 
@@ -106,7 +105,7 @@ def _cause(error: Exception) -> str:
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, UserError):
         return text
-    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS):
+    if is_out_of_memory(error):
         return f"out of memory ({text or 'the system gave none'}): give the run more, or lower its batch sizes"
     if isinstance(error, OSError):
         return f"the system reports: {error}"

@@ -1,7 +1,7 @@
 """What a person sees while a run trains."""
 
-import contextlib
 import math
+import os
 import sys
 from collections.abc import Generator, Mapping
 from time import monotonic
@@ -69,9 +69,11 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line that starts with the run's name."""
-        with contextlib.suppress(BrokenPipeError):  # whoever read it is gone; training goes on
+        try:
             tqdm.write(f"{self._name} | {text}", file=sys.stdout)
             sys.stdout.flush()
+        except BrokenPipeError:  # whoever read it is gone; training goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def follow(self, part: str, steps: int, work: Work[T]) -> T:
         """Do a part's ``steps`` steps, timing and showing them; what the work returns."""

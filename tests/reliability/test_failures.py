@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from m3.environments import make_environment
 from m3.environments.toy import Toy
 from m3.errors import ExitStatus, RunFailedError, UserError
 from m3.training.component import Component
+from m3.training.experience import export_dataset
 from m3.training.failure import FailureRecord
 from m3.training.run import FAILURE, METRICS, WEIGHTS
 
@@ -273,3 +275,32 @@ def test_no_damaged_result_is_read(
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1
         assert lines[0].startswith(f"error: {tmp_path / name}")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.\nGPU 0 has ...")])
+def test_other_commands_tell_in_one_line_when_memory_is_used_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    monkeypatch.setattr("m3.data.hdf5.describe", lambda _: raising(error)())
+    assert main(["validate", "scores.h5"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: out of memory: ")
+
+
+def test_training_goes_on_when_nobody_reads_its_output(undisturbed: Path, tmp_path: Path) -> None:
+    config = tmp_path / resolved_name(SETTINGS)
+    config.write_text(canonical(SETTINGS))
+    command = [sys.executable, "-u", "-m", "m3", "train", "--config", str(config), "--run", str(tmp_path)]
+    process = subprocess.Popen([*command, "--device", "cpu", "--no-media"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert_same(undisturbed, tmp_path)
+
+
+def test_a_run_can_be_read_while_it_trains(tmp_path: Path) -> None:
+    (tmp_path / resolved_name(SETTINGS)).write_text(canonical(SETTINGS))
+    episodes = []
+    with in_epoch(4, lambda: episodes.append(export_dataset(tmp_path, tmp_path / "dataset.h5"))):
+        assert train(tmp_path)
+    assert episodes == [6]  # three epochs of 20 steps, in episodes of 10
