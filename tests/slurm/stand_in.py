@@ -13,7 +13,7 @@ from pathlib import Path
 from m3.data.lease import Lease
 from m3.errors import ExitStatus, OccupiedError
 
-STEPS = 20
+STEPS = 80
 
 
 def train(run: Path) -> int:

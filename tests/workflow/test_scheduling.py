@@ -27,6 +27,13 @@ def test_a_hyper_parameter_of_one_game_schedules_that_games_runs(finished: Proje
     assert finished.scheduled("runs") == run_jobs("Pong", 0) + run_jobs("Pong", 1) + TARGET
 
 
+def test_a_hyper_parameter_of_a_benchmark_schedules_that_benchmarks_runs(finished: Project) -> None:
+    finished.edit("config/benchmarks/dmc500k.yaml", "heads: 3", "heads: 2")
+    assert finished.scheduled("runs") == Counter()
+    finished.edit("config/benchmarks/atari100k.yaml", "epsilon: 0.01", "epsilon: 0.02")
+    assert finished.scheduled("runs") == EVERY_RUN + TARGET
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from projects import ROOT
 
-SAME, OTHER = "folder|rule_train_wildcards_Pong_0", "folder|rule_train_wildcards_Pong_1"
+SAME, OTHER = (f"RUNNING|folder|rule_train_wildcards_Pong_{seed}" for seed in (0, 1))
 
 
 def start_slice(folder: Path, queue: list[str], command: str) -> subprocess.Popen[bytes]:
     """Job 7, of two minutes, while squeue shows a queue; scontrol says what it was told in the file "asked"."""
-    programs = {"squeue": f"printf '%s\\n' {' '.join(map(repr, queue))}", "scontrol": f"echo $* >> {folder}/asked"}
+    asked = f"echo $* >> {folder}/asked"
+    (folder / "queue").write_text("".join(f"{job}\n" for job in queue))
+    programs = {"squeue": f"cat {folder}/queue", "scontrol": asked, "scancel": asked}
     for name, text in programs.items():
         program = folder / name
         program.write_text(f"#!/bin/sh\n{text}\n")
@@ -43,11 +45,24 @@ def test_a_job_whose_time_is_over_or_whose_run_is_taken_queues_again(tmp_path: P
     assert process.wait(timeout=30) == status
 
 
+def test_a_job_with_a_newer_one_for_its_run_leaves_it_the_run(tmp_path: Path) -> None:
+    process = start_slice(tmp_path, [f"7|{SAME}", f"8|{SAME}"], f"touch {tmp_path}/trained")
+    assert process.wait(timeout=30) == 4
+    assert not (tmp_path / "trained").exists()
+
+
 @pytest.mark.parametrize("status", [3, 4])
-def test_a_job_with_a_newer_one_for_its_run_ends(tmp_path: Path, status: int) -> None:
-    process = start_slice(tmp_path, [f"7|{SAME}", f"8|{SAME}"], f"exit {status}")
+def test_a_job_that_a_newer_one_replaced_meanwhile_does_not_come_back(tmp_path: Path, status: int) -> None:
+    process = start_slice(tmp_path, [f"7|{SAME}"], f"echo '8|{SAME}' >> {tmp_path}/queue; exit {status}")
     assert process.wait(timeout=30) == status
     assert not (tmp_path / "asked").exists()
+
+
+def test_older_jobs_of_the_run_that_wait_are_cancelled(tmp_path: Path) -> None:
+    pending = SAME.replace("RUNNING", "PENDING")
+    queue = [f"7|{SAME}", f"5|{pending}", f"4|{SAME}", f"3|{OTHER.replace('RUNNING', 'PENDING')}"]
+    assert start_slice(tmp_path, queue, "exit 0").wait(timeout=30) == 0
+    assert (tmp_path / "asked").read_text() == "5\n"
 
 
 @pytest.mark.parametrize("status", [0, 2, 5])
@@ -64,6 +79,10 @@ def test_a_job_that_slurm_ends_does_not_come_back_by_itself(tmp_path: Path) -> N
         os.kill(number, signal.SIGTERM)
     assert process.wait(timeout=30) == 3
     assert not (tmp_path / "asked").exists()
+
+
+def test_slurm_may_not_answer(tmp_path: Path) -> None:
+    assert start_slice(tmp_path, [], "exit 0").wait(timeout=30) == 0
 
 
 def test_the_budget_leaves_a_margin(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Train within a Slurm job: slurm_slice.py MINUTES COMMAND..., where MINUTES are the job's time limit.
 
 The command ends before the limit, with a checkpoint, and the job puts itself back into the queue: to Snakemake it was
-never away. So does a job whose run another process trains, such as the job of a driver that was killed; but where a
-newer driver has submitted a newer job for the run, the older job leaves it the run.
+never away. So does a job whose run another process trains, such as the job of a driver that was killed. Where drivers
+have submitted several jobs for a run, the run is the newest job's: the others are cancelled or end.
 """
 
 import os
@@ -16,31 +16,48 @@ STOPPED, OCCUPIED = 3, 4
 JOB = os.environ["SLURM_JOB_ID"]
 MOST_MARGIN = 10.0
 """Minutes at the end of a job's time that are left unused, for the start of the job and the last checkpoint."""
+PAUSE_SECONDS = 20
+"""Before Slurm is asked again, where it does not answer."""
 
 
 def main(minutes: float, command: list[str]) -> int:
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):  # the command has them too, and saves a checkpoint
         signal.signal(number, lambda received, frame: signals.append(received))
+    jobs = jobs_of_this_run()
+    for job, state in jobs.items():
+        if int(job) < int(JOB) and state == "PENDING":
+            subprocess.run(["scancel", job], check=False)
+    if is_replaced(jobs):
+        return OCCUPIED
     budget = minutes - min(MOST_MARGIN, minutes / 3)
     status = subprocess.run([*command, "--budget-minutes", f"{budget:.2f}"], check=False).returncode
-    wants_to_go_on = status == OCCUPIED or (status == STOPPED and not signals)
-    if (
-        wants_to_go_on
-        and not has_newer_job()
-        and subprocess.run(["scontrol", "requeue", JOB], check=False).returncode == 0
-    ):
+    goes_on = status == OCCUPIED or (status == STOPPED and not signals)
+    if goes_on and not is_replaced(jobs_of_this_run()):
+        requeued = False
         while not signals:  # with which Slurm ends this job before it starts again
-            time.sleep(1)
+            requeued = requeued or subprocess.run(["scontrol", "requeue", JOB], check=False).returncode == 0
+            time.sleep(1 if requeued else PAUSE_SECONDS)
     return status
 
 
-def has_newer_job() -> bool:
-    """Whether a job of a higher number has the same rule and wildcards, which the plugin puts into the comment."""
-    listing = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]
-    lines = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.splitlines()
-    jobs = dict(line.split("|", maxsplit=1) for line in lines)
-    return any(int(number) > int(JOB) for number, same in jobs.items() if number.isdigit() and same == jobs[JOB])
+def jobs_of_this_run() -> dict[str, str]:
+    """Number -> state of those that have not ended: same folder, same rule and wildcards (the plugin's comment).
+
+    None where Slurm does not answer: the lease on the run's folder still sees to it that one process trains the run.
+    """
+    listing = ["squeue", "--me", "--noheader", "--format=%i|%T|%Z|%k"]
+    lines = subprocess.run(listing, check=False, capture_output=True, text=True).stdout.splitlines()
+    jobs = {number: (state, run) for number, state, run in (line.split("|", maxsplit=2) for line in lines)}
+    own = jobs.get(JOB, ("", ""))[1]
+    return {number: state for number, (state, run) in jobs.items() if run == own and number.isdigit()}
+
+
+def is_replaced(jobs: dict[str, str]) -> bool:
+    newer = [job for job in jobs if int(job) > int(JOB)]
+    if newer:
+        print(f"leaves the run to the newer job {newer[-1]}", flush=True)
+    return bool(newer)
 
 
 if __name__ == "__main__":
