@@ -31,8 +31,7 @@ from m3.training.run import CHECKPOINTS, METRICS, WEIGHTS
 SETTING_UP, CHECKPOINT, RESULTS, SCORING = "setting up", "checkpoint", "results", "scoring"
 """Kinds of work beside the parts of an epoch."""
 _POLL_SECONDS = 0.001
-_PROCESSES = multiprocessing.get_context("forkserver")  # which has imported torch already when a process starts
-_PROCESSES.set_forkserver_preload(["m3.training.run", "m3.training.scoring", "torch._dynamo"])
+_PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def _command(log: Path, arguments: Sequence[str]) -> None:
@@ -157,6 +156,9 @@ def kill_test(
     Raises:
         UserError: the run fails without being killed.
     """
+    _PROCESSES.set_forkserver_preload(
+        ["m3.training.run", "m3.training.scoring", "torch._dynamo"]
+    )  # starts take seconds
     say("trains and scores the undisturbed run")
     undisturbed = _Undisturbed(settings, folder, episodes, device)
     dice = random.Random(seed)

@@ -183,22 +183,23 @@ def _train(
             failures.forget_before(saver.epoch)
         saver.save(trainer)
     except StopNow:
-        _refuse_standstill(saver.epoch > began, stop, trainer.epoch)
-        progress.say(
-            f"stopped within epoch {trainer.epoch}: {stop.reason}; what was done since epoch {saver.epoch} is lost, "
-            "start again to continue from there"
-        )
-        return False
-    if trainer.epoch < epochs:
-        _refuse_standstill(saver.epoch > began, stop, trainer.epoch + 1)
-        progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
-    return trainer.epoch == epochs
+        pass  # what was not saved is lost
+    if saver.epoch < epochs:
+        _say_stopped(trainer, saver, stop, progress, began)
+    return saver.epoch == epochs
 
 
-def _refuse_standstill(progressed: bool, stop: Stop, epoch: int) -> None:
-    """Starting again and again with the same budget would never come to an end."""
-    if not progressed and not stop.signalled:
+def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: Progress, began: int) -> None:
+    """Say where training stopped, or refuse: without progress, starting again with this budget would never end."""
+    cut_short = trainer.epoch > saver.epoch
+    if saver.epoch == began and not stop.signalled:
+        epoch = trainer.epoch if cut_short else trainer.epoch + 1
         raise UserError(f"the time budget does not suffice for epoch {epoch}: give it more minutes")
+    if cut_short:
+        lost = f"what was done since epoch {saver.epoch} is lost, start again to continue from there"
+        progress.say(f"stopped within epoch {trainer.epoch}: {stop.reason}; {lost}")
+    else:
+        progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
 
 
 def _write_results(

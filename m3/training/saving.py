@@ -8,7 +8,7 @@ import torch
 from m3.data.checkpoint import CheckpointFolder
 from m3.data.lease import Lease
 from m3.training.processes import Processes
-from m3.training.progress import Progress, duration
+from m3.training.progress import Progress
 from m3.training.stops import Stop
 from m3.training.trainer import Trainer
 
@@ -98,5 +98,5 @@ class Saver:
         self._total += self.seconds
         share = self._total / (self._saved_at - self._start)
         self._progress.say(
-            f"checkpoint after epoch {trainer.epoch} in {duration(self.seconds)}, all so far {share:.1%} of the time"
+            f"checkpoint after epoch {trainer.epoch} in {self.seconds:.1f} s; checkpoints take {share:.1%} of the time"
         )

@@ -39,7 +39,7 @@ def test_kills_at_random_moments_of_every_kind_leave_no_trace(tmp_path: Path) ->
     assert kill_test(settings, 12, 2, "cpu", 0, tmp_path, said.append) == []
     assert sum(line.startswith("kill ") for line in said) == 12
     kinds = {line.rsplit(", ")[-1] for line in said if line.startswith("kill ")}
-    assert kinds >= {"collect", "world_model", "controller", "evaluate", "checkpoint"}
+    assert len(kinds) >= 5, kinds
 
 
 def test_of_two_processes_one_trains(tmp_path: Path, undisturbed: Path) -> None:
