@@ -134,3 +134,18 @@ def test_a_longer_episode_is_remembered_by_its_latest_steps() -> None:
     output, _ = policy.observe(views(7, 8), state)
     best = policy.distribution(output.logits).sample(None, temperature=0)
     np.testing.assert_array_equal(actions[7], classes_to_actions(best, policy.actions)[0].numpy())
+
+
+def test_exploration_and_temperature_are_those_of_the_settings() -> None:
+    """Acting greedily, exploring always, and drawing from an almost flat distribution."""
+    agent = decisive_agent("vector")
+    runs = [
+        Collecting("vector", agent, temperature=temperature, epsilon=epsilon)
+        for temperature, epsilon in ((1e-6, 0.0), (1e-6, 0.0), (1e-6, 1.0), (1e6, 0.0))
+    ]
+    for seed, run in enumerate(runs):
+        run.collect(10, randomness(torch.device("cpu"), seed))
+    greedy, again, exploring, flat = (np.array(run.environment.episodes[0][1]) for run in runs)
+    np.testing.assert_array_equal(greedy, again)
+    assert (greedy != exploring).mean() > 0.8
+    assert (greedy != flat).mean() > 0.8

@@ -75,3 +75,9 @@ def test_the_seed_decides_the_scores() -> None:
 
 def test_episodes_of_one_evaluation_differ() -> None:
     assert len(set(scores(Uneven, 20, 1).lengths)) > 3
+
+
+def test_the_temperature_decides_how_the_agent_acts() -> None:
+    greedy, random = (scores(Uneven, 12, 4, temperature=temperature) for temperature in (1e-6, 1e6))
+    np.testing.assert_array_equal(greedy.lengths, random.lengths)
+    assert (greedy.returns != random.returns).any()
