@@ -19,8 +19,8 @@ STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
 _TAIL_BYTES = 8192
 """Of a log: enough for its latest epochs."""
 _EPOCH = re.compile(r"\| epoch (\d+)/\d+ \|.*?\| ([\d.]+) s \|.*?(?:\| (?:> )?([^|]*?) left)")
-_OCCUPIED = "is being trained by"
-"""In the last words of an attempt at a run that another process was training."""
+_LEFT = re.compile("is being trained by|leaves the run to the newer job")
+"""In the last words of a job that left the run to another."""
 _TIME = re.compile(r"(\d+) (h|min|s)")
 _SECONDS = {"h": 3600, "min": 60, "s": 1}
 
@@ -106,7 +106,7 @@ def _logs(folder: Path, resolved: Path) -> list[Path]:
         return []
     since = int(resolved.stat().st_mtime)
     logs = [log for log in sorted(folder.glob("logs/train-*.log")) if log.stat().st_mtime >= since]
-    return [log for log in logs if not any(_OCCUPIED in line for line in _tail(log)[-1:])]
+    return [log for log in logs if not any(map(_LEFT.search, _tail(log)[-1:]))]
 
 
 def _start(log: Path) -> float:
