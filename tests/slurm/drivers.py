@@ -11,11 +11,13 @@ from projects import Project, copy_project
 PROFILE = ["--profile", "slurm", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
 """This cluster keeps no accounts; and the plugin would look at the jobs for the first time after 40 seconds."""
 SEEDS = range(3)
+EPOCHS = 120
+"""Of 0.4 seconds and more: they take longer than the 40 seconds that a job of one minute trains."""
 EXPERIMENT = f"""\
 name: own
 scores: own
 runs: [{{benchmark: toy, tasks: [image], seeds: {len(SEEDS)}}}]
-overrides: [{{where: {{}}, set: {{epochs: 100}}}}]
+overrides: [{{where: {{}}, set: {{epochs: {EPOCHS}}}}}]
 commands: {{train: "python -u slowed.py train --no-media --checkpoint-minutes 0.03"}}
 resources: {{toy: {{train: {{gpu: 1, runtime: 1}}}}}}
 """

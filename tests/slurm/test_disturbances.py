@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from cluster import GPUS, Cluster, Job, command, wait_until
-from drivers import PROFILE, SEEDS, epochs, logs, start_driver, toy_project, toy_run
+from drivers import EPOCHS, PROFILE, SEEDS, epochs, logs, start_driver, toy_project, toy_run
 from projects import Project
 
 from m3.config.identity import read_resolved
@@ -90,7 +90,7 @@ def test_a_run_has_one_writer_at_a_time_and_goes_on_where_the_last_one_was(outco
     attempts = [list(lines) for _, lines in groupby(trained, key=lambda epoch: epoch.attempt)]
     assert len({lines[0].attempt for lines in attempts}) == len(attempts) >= 3  # one after the other
     assert all(lines[0].number > 1 for lines in attempts[1:])
-    assert attempts[-1][-1].number == 100
+    assert attempts[-1][-1].number == EPOCHS
 
 
 def test_every_disturbance_took_place(outcome: Outcome) -> None:
