@@ -168,3 +168,20 @@ def test_ablations_train(changes: dict[str, Any]) -> None:
     before = parameters_of(trainer)
     assert all(map(math.isfinite, (train(trainer, "world_model") | train(trainer, "controller")).values()))
     assert changed(before, parameters_of(trainer)) == set(before)
+
+
+def test_the_controller_imagines_as_far_as_windows_reach_beyond_their_context() -> None:
+    """Returns of four windows of 4 - 2 + 1 steps are in a batch."""
+    trainer = collected("terminating")
+    train(trainer, "controller")
+    history = trainer.components["controller"].state_dict()["return_range"]["history"]
+    assert np.isfinite(history).any(axis=1).sum() == 2
+    assert history.shape == (500, 4 * 3)
+
+
+def test_the_controller_burns_in_on_the_steps_before_its_windows() -> None:
+    values = []
+    for burn_in in (0, 3):
+        trainer = collected("terminating", sequences={"burn_in": burn_in})
+        values.append(train(trainer, "controller")["controller/value"])
+    assert values[0] != values[1]

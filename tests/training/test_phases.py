@@ -13,6 +13,7 @@ from m3.training.progress import Progress
 from m3.training.run import METRICS, WEIGHTS, train_run
 from m3.training.saving import CheckpointInterval
 from m3.training.scoring import score_run
+from m3.training.weights import save_weights
 
 CPU = torch.device("cpu")
 SEPARATE = {"controller": {"separate_networks": True, "critic_warmup_epochs": 1}}
@@ -82,3 +83,18 @@ def test_training_episodes_are_in_the_metrics(tmp_path: Path) -> None:
     assert episodes["length"].tolist() == [3, 1, 5, 2, 3, 1, 5]
     assert episodes["agent_steps"].tolist() == np.cumsum(episodes["length"]).tolist()
     assert ((episodes["return"] >= 0) & (episodes["return"] <= episodes["length"])).all()
+
+
+def test_the_seed_decides_the_networks_at_the_start_and_the_final_scores(tmp_path: Path) -> None:
+    trainers = [toy_trainer(toy_settings("mixed", seed=seed)) for seed in (0, 0, 1)]
+    first, again, other = (trainer.agent.actor_critic.actor.weight for trainer in trainers)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+    returns = []
+    for seed in (0, 0, 1):  # of the same networks
+        save_weights(tmp_path / WEIGHTS, trainers[0].agent, toy_settings("mixed", seed=seed), agent_steps=0)
+        score_run(tmp_path / WEIGHTS, 10, tmp_path / "scores.h5", CPU)
+        returns.append(hdf5.read(tmp_path / "scores.h5", "m3.scores")[0]["returns"])
+    np.testing.assert_array_equal(returns[0], returns[1])
+    assert (returns[0] != returns[2]).any()
