@@ -85,7 +85,7 @@ def rehearsal(folder: Path) -> Project:
 def planning_seconds(project: Project) -> float:
     """Processor time of `snakemake --profile slurm -n` over all runs."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start_driver(project, "--profile", "slurm", "-n", "--quiet", "runs").wait()
+    start_driver(project, "runs", "--profile", "slurm", "-n", "--quiet").wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
