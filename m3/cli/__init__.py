@@ -5,19 +5,19 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
+from textwrap import indent
 from types import ModuleType
 
 from m3.errors import ExitStatus, UserError, is_out_of_memory, unknown_name
 
 EXAMPLES = """\
-examples:
-  python -m m3 resolve --experiment config/quickstart.yaml --benchmark atari100k --variant tiny --task Breakout --seed 0
-  python -m m3 train --config RUN/resolved-1a2b3c4d.yaml --run RUN
-  python -m m3 evaluate --run RUN --episodes 100 --output RUN/scores.h5
-  python -m m3 validate RUN/scores.h5
-where RUN is a run's folder, results/runs/{benchmark}/{variant}/{task}/seed-{seed}.
-`python -m m3 COMMAND --help` tells a command's arguments.
+python -m m3 resolve --experiment config/quickstart.yaml --benchmark atari100k --variant tiny --task Breakout --seed 0
+python -m m3 train --config $RUN/resolved-*.yaml --run $RUN
+python -m m3 evaluate --run $RUN --episodes 4
+python -m m3 watch $RUN --dream
 """
+_RUN = "RUN=results/runs/atari100k/tiny/Breakout/seed-0"
+"""Stands above examples that have ``$RUN``, so that they work as they are typed."""
 
 
 def commands() -> list[str]:
@@ -28,20 +28,17 @@ def commands() -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is the command's or the error's: 2 for most of the user's mistakes.
 
-    A command's module has ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``.
+    A command's module has ``HELP``, one line; ``EXAMPLES``, lines for a shell; ``add_arguments(parser)``; and
+    ``run(args) -> int``.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if not given or given[0] in ("-h", "--help"):
             print(_overview())
             return 0 if given else 2
-        name = given[0]
-        if name not in commands():
-            raise unknown_name("command", name, commands())
-        command = _module(name)
-        parser = argparse.ArgumentParser(prog=f"python -m m3 {name}", description=command.HELP)
-        command.add_arguments(parser)
-        return command.run(parser.parse_args(given[1:]))
+        if given[0] not in commands():
+            raise unknown_name("command", given[0], commands())
+        return _module(given[0]).run(parser_of(given[0]).parse_args(given[1:]))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status if isinstance(error, UserError) else ExitStatus.ERROR
@@ -52,10 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.ERROR
 
 
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """What reads a command's arguments."""
+    command = _module(name)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m m3 {name}",
+        description=command.HELP,
+        epilog=_examples(command.EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def _examples(lines: str) -> str:
+    return "examples:\n" + indent(f"{_RUN}\n{lines}" if "$RUN" in lines else lines, "  ")
+
+
 def _module(command: str) -> ModuleType:
     return import_module(f"{__name__}.{command.replace('-', '_')}")
 
 
 def _overview() -> str:
     lines = [f"  {name:<15} {_module(name).HELP}" for name in commands()]
-    return "\n".join(["usage: python -m m3 COMMAND ...", "", "commands:", *lines, "", EXAMPLES])
+    more = "python -m m3 COMMAND --help tells a command's arguments and gives examples"
+    return "\n".join(["usage: python -m m3 COMMAND ...", "", "commands:", *lines, "", _examples(EXAMPLES), more])

@@ -7,11 +7,15 @@ from m3.errors import UserError
 
 HELP = "compute statistics with bootstrap intervals from a table of scores"
 
+EXAMPLES = """\
+python -m m3 aggregate --scores mine/scores.h5 --output mine/aggregates.h5 --csv mine/aggregates.csv
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
-    parser.add_argument("--repetitions", type=int, default=50_000, help="of the bootstrap; default: 50000")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: 0")
+    parser.add_argument("--repetitions", type=int, default=50_000, help="of the bootstrap (default: 50000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="all statistics, HDF5")
     parser.add_argument("--csv", type=Path, required=True, metavar="FILE", help="the aggregates, for people")
 

@@ -4,10 +4,15 @@ import argparse
 
 HELP = "time a training step of each component on random data, and project a whole run"
 
+EXAMPLES = """\
+python -m m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
+python -m m3 bench --benchmark toy --variant tiny --component world-model --device cpu
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k or craftax1m")
-    parser.add_argument("--variant", default="m3", help="default: m3, the paper's sizes")
+    parser.add_argument("--variant", default="m3", help="(default: m3, the paper's sizes)")
     parser.add_argument(
         "--component",
         default="all",

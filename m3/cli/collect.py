@@ -6,7 +6,12 @@ from pathlib import Path
 
 from m3.errors import UserError
 
-HELP = "gather published scores and finished runs of a benchmark into one table"
+HELP = "gather published scores and those of finished runs of a benchmark in one table"
+
+EXAMPLES = """\
+python -m m3 collect --benchmark atari100k --published results/published --scores published --output mine/scores.h5
+python -m m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/scores.h5
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published", type=Path, required=True, metavar="FOLDER", help="runs.csv, curves.csv.gz, references.csv"
     )
-    parser.add_argument("--scores", choices=["published", "own", "both"], default="both", help="default: both")
+    parser.add_argument(
+        "--scores", choices=["published", "own", "both"], default="both", help="which ones (default: both)"
+    )
     parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of finished runs")
     labels = "names of variants in figures; the first one is the base of ablations"
     parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=labels)

@@ -2,13 +2,18 @@
 
 import argparse
 
-HELP = "show a run's observations, actions and parameter counts"
+HELP = "tell an agent's observations, actions and numbers of parameters"
+
+EXAMPLES = """\
+python -m m3 describe --benchmark atari100k --task Breakout
+python -m m3 describe --benchmark dmc500k --task walker-run --variant tiny
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
     parser.add_argument("--task", required=True, help="for example Breakout")
-    parser.add_argument("--variant", default="m3", help="default: m3")
+    parser.add_argument("--variant", default="m3", help="(default: m3)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,17 +3,29 @@
 import argparse
 from pathlib import Path
 
-HELP = "what of an experiment will and will not work on this cluster, and what to change"
+HELP = "tell what of an experiment will and will not work on this cluster, and what to change"
+
+EXAMPLES = """\
+python -m m3 doctor
+python -m m3 doctor config/quickstart.yaml --job    # also send a small job
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, nargs="?", default=Path("config/paper.yaml"), metavar="EXPERIMENT")
+    parser.add_argument(
+        "experiment",
+        type=Path,
+        nargs="?",
+        default=Path("config/paper.yaml"),
+        metavar="EXPERIMENT",
+        help="its file (default: %(default)s)",
+    )
     parser.add_argument(
         "--profile",
         type=Path,
         default=Path("workflow/profiles/slurm/profile.yaml"),
         metavar="FILE",
-        help="default: %(default)s",
+        help="of Snakemake (default: %(default)s)",
     )
     parser.add_argument(
         "--job", action="store_true", help="also submit a job like a training's, wait for it, and tell what it sees"

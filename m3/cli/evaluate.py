@@ -5,11 +5,15 @@ from pathlib import Path
 
 HELP = "play episodes with a trained run's weights and write every score"
 
+EXAMPLES = """\
+python -m m3 evaluate --run $RUN --episodes 100
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="how many to play")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: scores.h5 in the run's folder")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="(default: scores.h5 in the run's folder)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"

@@ -7,14 +7,19 @@ from m3.errors import unknown_name
 
 HELP = "draw the figures of a benchmark, as PDF and PNG"
 
+EXAMPLES = """\
+python -m m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+python -m m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine --only iqm tasks
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
     parser.add_argument(
         "--aggregates", type=Path, required=True, metavar="FILE", help="what aggregate computed from it"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the figures; default: all that there are")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the figures")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the figures (default: all that there are)")
 
 
 def run(args: argparse.Namespace) -> int:

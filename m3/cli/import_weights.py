@@ -5,13 +5,18 @@ from pathlib import Path
 
 HELP = "turn a published checkpoint of the authors into the weights of a run"
 
+EXAMPLES = """\
+python -m m3 import-weights Breakout.pt --benchmark atari100k --task Breakout \\
+    --run results/runs/atari100k/published/Breakout/seed-0
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="PUBLISHED.pt", help="the authors' checkpoint")
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
     parser.add_argument("--task", required=True, help="for example Breakout")
     parser.add_argument("--seed", type=int, default=0, help="of the run's folder and evaluation (default: 0)")
-    parser.add_argument("--variant", default="published", help="default: published")
+    parser.add_argument("--variant", default="published", help="(default: published)")
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
 
 

@@ -3,18 +3,25 @@
 import argparse
 from pathlib import Path
 
-HELP = "kill tiny runs at random moments, start them again, compare with a run that was not killed"
+HELP = "kill tiny runs at random moments, start them again, and compare with a run that was not killed"
+
+EXAMPLES = """\
+python -m m3 kill-test --kills 5
+python -m m3 kill-test --benchmark atari100k --task Breakout --folder killed
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", default="toy", help="for example atari100k (default: toy)")
-    parser.add_argument("--variant", default="tiny", help="default: tiny")
-    parser.add_argument("--task", help="default: the benchmark's first")
-    parser.add_argument("--kills", type=int, default=50, metavar="N", help="default: 50")
+    parser.add_argument("--variant", default="tiny", help="(default: tiny)")
+    parser.add_argument("--task", help="(default: the benchmark's first)")
+    parser.add_argument("--kills", type=int, default=50, metavar="N", help="(default: 50)")
     parser.add_argument("--episodes", type=int, default=4, metavar="N", help="of the final evaluation (default: 4)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
-    parser.add_argument("--folder", type=Path, help="keep the runs there (default: a temporary folder)")
+    parser.add_argument(
+        "--folder", type=Path, metavar="FOLDER", help="keep the runs there (default: a temporary folder)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,10 +5,14 @@ from pathlib import Path
 
 HELP = "draw one figure of several benchmarks"
 
+EXAMPLES = """\
+python -m m3 overview --aggregates mine/aggregates.h5 --output mine
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aggregates", type=Path, nargs="+", required=True, metavar="FILE", help="one per benchmark")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the figure")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
 
 HELP = "check a run's settings and write all of them into the run's folder"
 
+EXAMPLES = """\
+python -m m3 resolve --experiment config/quickstart.yaml \\
+    --benchmark atari100k --variant tiny --task Breakout --seed 0
+"""
+
 RESULTS = ("weights.safetensors", "metrics.h5", "dataset.h5", "scores.h5")
 """What training and evaluation leave beside the settings."""
 
@@ -18,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
     parser.add_argument("--variant", required=True, help="for example m3")
     parser.add_argument("--task", required=True, help="for example Breakout")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
+    parser.add_argument("--seed", type=int, required=True, help="for example 0")
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: the workflow's)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from m3.config.plan import load_experiment
 
     run = Run(args.benchmark, args.variant, args.task, args.seed)
-    path = write_resolved(load_experiment(args.experiment).settings(run), args.run)
+    folder = args.run or Path("results/runs", run.folder)
+    path = write_resolved(load_experiment(args.experiment).settings(run), folder)
     print(path)
     return 0
 

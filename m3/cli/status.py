@@ -11,14 +11,26 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from m3.status import RunStatus
 
-HELP = "how far the runs of an experiment are, also while they train"
+HELP = "tell how far the runs of an experiment are, also while they train"
+
+EXAMPLES = """\
+python -m m3 status                                 # the paper's 225 runs
+python -m m3 status config/quickstart.yaml --watch 60
+"""
 
 COLUMNS = ("run", "state", "epoch", "epochs", "epochs_per_hour", "hours_left", "attempts", "gpu_hours", "note")
 _CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, nargs="?", default=Path("config/paper.yaml"), metavar="EXPERIMENT")
+    parser.add_argument(
+        "experiment",
+        type=Path,
+        nargs="?",
+        default=Path("config/paper.yaml"),
+        metavar="EXPERIMENT",
+        help="its file (default: %(default)s)",
+    )
     parser.add_argument(
         "--results",
         type=Path,

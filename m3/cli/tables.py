@@ -5,13 +5,17 @@ from pathlib import Path
 
 HELP = "write the tables of a benchmark, as LaTeX, Markdown, CSV and HTML"
 
+EXAMPLES = """\
+python -m m3 tables --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
     parser.add_argument(
         "--aggregates", type=Path, required=True, metavar="FILE", help="what aggregate computed from it"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the tables")
 
 
 def run(args: argparse.Namespace) -> int:

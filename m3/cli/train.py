@@ -9,14 +9,22 @@ if TYPE_CHECKING:
 
 HELP = "train a run to its end, continuing from its newest checkpoint"
 
-EXIT_STATUS = (
-    "exit status: 0 the run is finished; 2 an error, whose message says what to change; 3 stopped by its budget or a "
-    "signal, start again to continue; 4 another process trains the run; 5 the run is marked as failed"
-)
+EXAMPLES = """\
+python -m m3 train --config $RUN/resolved-*.yaml --run $RUN
+python -m m3 train --config $RUN/resolved-*.yaml --run $RUN --device cuda:1 --budget-minutes 60
+"""
+
+EXIT_STATUS = """\
+exit status:
+  0  the run is finished
+  2  an error, whose message says what to change
+  3  stopped by its budget or a signal; start again to continue
+  4  another process trains the run
+  5  the run is marked as failed"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EXIT_STATUS
+    parser.description = f"{HELP}\n\n{EXIT_STATUS}"
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="resolved settings of the run")
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")

@@ -5,7 +5,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-HELP = "say what files are, what is in them, and whether they are whole"
+HELP = "tell what files are, what is in them, and whether they are whole"
+
+EXAMPLES = """\
+python -m m3 validate $RUN/*.h5 $RUN/weights.safetensors $RUN/resolved-*.yaml
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,10 @@ from pathlib import Path
 
 HELP = "make a figure or table again from its raw scores, and tell every difference on the way"
 
+EXAMPLES = """\
+python -m m3 verify figures/quickstart/atari100k/iqm.pdf
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="for example figures/atari100k/iqm.pdf")

@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
-HELP = "compute every quantity of the golden files in a folder and compare"
+HELP = "compute every quantity of the golden files in a folder, and tell which ones differ"
+
+EXAMPLES = """\
+python -m m3 verify-golden tests/golden
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,22 +3,19 @@
 import argparse
 from pathlib import Path
 
-HELP = "watch an agent play, dream, or what it has experienced, as a video or in a window"
+HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
 
 EXAMPLES = """\
-examples (RUN is a run's folder, such as results/runs/atari100k/tiny/Breakout/seed-0):
-  python -m m3 watch RUN                              in a window; without a display, as RUN/media/watch.mp4
-  python -m m3 watch RUN --output play.mp4            one episode as a video
-  python -m m3 watch RUN --dream --output dream.mp4   what the world model dreams, beside what really happens
-  python -m m3 watch RUN --replay                     the latest episodes that training has collected
-  python -m m3 watch RUN --play                       act yourself, with the keyboard
-  python -m m3 watch RUN --play --dream               act yourself inside the world model
+python -m m3 watch $RUN                              # in a window; without a display, as $RUN/media/watch.mp4
+python -m m3 watch $RUN --output play.mp4            # one episode as a video
+python -m m3 watch $RUN --dream --output dream.mp4   # what the world model dreams, beside what really happens
+python -m m3 watch $RUN --replay                     # the latest episodes that training has collected
+python -m m3 watch $RUN --play                       # act yourself, with the keyboard
+python -m m3 watch $RUN --play --dream               # act yourself inside the world model
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument(
         "run", type=Path, metavar="RUN", help="a run's folder; while it trains, its newest checkpoint is used"
     )
