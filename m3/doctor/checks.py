@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib.metadata
+import math
 import os
 import re
 import shutil
@@ -140,8 +141,9 @@ def check_jobs(cluster: Cluster, profile: Mapping[str, Any], plan: Plan) -> Iter
 
 def _description(partition: Partition) -> str:
     types = f" ({', '.join(partition.gpu_types)})" if partition.gpu_types else ""
+    longest = f"{partition.minutes:.0f} min" if math.isfinite(partition.minutes) else "any time"
     return (
-        f"{partition.name}: {partition.minutes:.0f} min, {partition.cpus} CPUs, {partition.memory} MB and "
+        f"{partition.name}: {longest}, {partition.cpus} CPUs, {partition.memory} MB and "
         f"{partition.gpus} GPUs{types} on its largest node"
     )
 

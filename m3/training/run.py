@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import torch
 
@@ -168,18 +168,21 @@ def _train(
 ) -> bool:
     """Train until the end, or until it is time to stop; whether it is the end."""
     began = trainer.epoch
+    looked = 0.0  # the longest that after_epoch took, in seconds
     try:
         while trainer.epoch < epochs:
             expected = progress.expected_seconds(trainer.epoch + 1)
             unknown = math.isnan(expected)
-            if stop.due(0 if unknown else expected + saver.seconds):
+            if stop.due(0 if unknown else expected + looked + saver.seconds):
                 break
             if unknown and stop.has_budget:
                 saver.save(trainer)  # should the epoch turn out too long, the next process has its whole budget for it
             trainer.run_epoch(progress)
             saver.save_if_due(trainer)
             if after_epoch is not None:
+                start = monotonic()
                 after_epoch(trainer)
+                looked = max(looked, monotonic() - start)
             failures.forget_before(saver.epoch)
         saver.save(trainer)
     except StopNow:

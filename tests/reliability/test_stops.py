@@ -101,6 +101,22 @@ def test_a_budget_is_used_and_kept(undisturbed: Path, tmp_path: Path, monkeypatc
     assert_same(undisturbed, tmp_path)
 
 
+def test_what_follows_an_epoch_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the 13 seconds that are left, an epoch of 10 could end, but not its pictures, which take 5 more."""
+    clock = Clock()
+    for module in ("run", "stops"):
+        monkeypatch.setattr(f"m3.training.{module}.monotonic", clock)
+    monkeypatch.setattr(Progress, "expected_seconds", lambda *_: 10.0)
+    epochs: list[int] = []
+
+    def make_pictures(trainer: Trainer) -> None:
+        epochs.append(trainer.epoch)
+        clock.now += 5
+
+    assert not train(tmp_path, RARELY, stop=Stop(18), after_epoch=make_pictures)
+    assert epochs == [1]
+
+
 def test_an_epoch_longer_than_the_budget_is_begun_with_all_of_it_and_then_refused(tmp_path: Path) -> None:
     """Epoch 4 never ends in time. Nothing is trained in vain three times, and nobody tries for ever."""
     kept = []

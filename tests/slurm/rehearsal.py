@@ -72,7 +72,8 @@ def rehearsal(folder: Path) -> Project:
         text = text.replace("  - {benchmark: dmc500k}\n  - {benchmark: craftax1m}\n", "")
     text += "commands: {train: python -u stand_in.py train, evaluate: python -u stand_in.py evaluate}\nresources:\n"
     for benchmark in ("atari100k", "dmc500k", "craftax1m"):
-        text += f"  {benchmark}: {{train: {{threads: 1, mem_mb: 1000}}, evaluate: {{threads: 1, mem_mb: 1000}}}}\n"
+        asked = "{threads: 1, mem_mb: 1000, runtime: 1440}"  # the cluster's jobs end after a day
+        text += f"  {benchmark}: {{train: {asked}, evaluate: {asked}}}\n"
     (folder / "config/own.yaml").write_text(text)
     shutil.copy(Path(__file__).with_name("stand_in.py"), folder)
     (folder / "slurm").symlink_to("workflow/profiles/slurm")
