@@ -18,6 +18,7 @@ runs: [{benchmark: atari100k, variants: [tiny], tasks: [Breakout, Pong], seeds: 
 """
 TRAIN = """\
 HELP = "stands in for training"
+EXAMPLES = ""
 
 def add_arguments(parser):
     parser.add_argument("--config")
@@ -34,6 +35,7 @@ def run(args):
 """
 EVALUATE = """\
 HELP = "stands in for evaluation"
+EXAMPLES = ""
 
 def add_arguments(parser):
     for name in ("--run", "--episodes", "--output", "--device"):
