@@ -10,6 +10,7 @@ from m3.agent.encoders import ActionEncoder, ObservationEncoder
 from m3.config.schema import ControllerSettings
 from m3.nn.actions import ACTION_BINS
 from m3.nn.distributions import IndependentCategoricals, ScalarHead, value_head
+from m3.nn.precision import full_precision
 from m3.specs import ActionSpec, DiscreteActions
 from m3.tokenizers.base import TokenSpec, ViewSpec
 
@@ -34,6 +35,11 @@ class Trunk(nn.Module):
         self.observation_encoder = ObservationEncoder(views, tokens, settings.token_embedding_size, settings.mlp)
         self.action_encoder = ActionEncoder(actions, settings.mlp[-1])
         self.lstm = nn.LSTMCell(settings.mlp[-1], settings.lstm_width)
+
+    def remember(self, inputs: Tensor, state: LSTMState) -> LSTMState:
+        """One LSTM step, in float32: inputs (B, mlp[-1])."""
+        with full_precision(inputs):
+            return self.lstm(inputs.float(), state)
 
     def encode(self, views: Mapping[str, Tensor]) -> Tensor:
         """Observation inputs of the LSTM, (B, *shape) -> (B, mlp[-1]); needs no state."""
@@ -86,13 +92,15 @@ class ActorCritic(nn.Module):
 
     def observe(self, views: Mapping[str, Tensor], state: PolicyState) -> tuple[PolicyOutput, PolicyState]:
         """Read an observation (B, *shape per modality): action logits and value, and the state after it."""
-        state = tuple(trunk.lstm(trunk.encode(views), part) for trunk, part in zip(self._trunks, state, strict=True))
+        state = tuple(
+            trunk.remember(trunk.encode(views), part) for trunk, part in zip(self._trunks, state, strict=True)
+        )
         return PolicyOutput(self.actor(state[0][0]), self.critic(state[-1][0])), state
 
     def act(self, actions: Tensor, state: PolicyState) -> PolicyState:
         """Tell the LSTM which action (B, A) was executed."""
         return tuple(
-            trunk.lstm(trunk.action_encoder(actions), part) for trunk, part in zip(self._trunks, state, strict=True)
+            trunk.remember(trunk.action_encoder(actions), part) for trunk, part in zip(self._trunks, state, strict=True)
         )
 
     def distribution(self, logits: Tensor) -> IndependentCategoricals:
@@ -117,8 +125,8 @@ class ActorCritic(nn.Module):
             acted = trunk.action_encoder(actions.flatten(0, 1)).unflatten(0, (batch, steps))
             h, c = self.initial_state(batch)[0]
             for t in range(steps):
-                h, c = trunk.lstm(observed[:, t], (h, c))
-                h, c = trunk.lstm(acted[:, t], (h, c))
+                h, c = trunk.remember(observed[:, t], (h, c))
+                h, c = trunk.remember(acted[:, t], (h, c))
                 h, c = h * keep[:, t], c * keep[:, t]
             final.append((h, c))
         return tuple(final)

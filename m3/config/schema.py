@@ -11,7 +11,12 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 """Simulators take seeds of 31 bits."""
 
-TRAINING_VERSION = 1
+Precision = Literal["fp32", "tf32", "bf16"]
+"""fp32: float32 throughout. tf32: as fp32, but a GPU multiplies matrices with 10-bit mantissas (elsewhere the same as
+fp32). bf16: linear layers and convolutions multiply in bfloat16; weights, optimiser, positions, decays, memories, code
+distances, LSTM, logits, losses and returns stay float32."""
+
+TRAINING_VERSION = 2
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
 
 
@@ -225,6 +230,8 @@ class RunSettings(Settings):
     """A continuous action enters the world model as one token per dimension, or as one projected token."""
     regression: Literal["classification", "symlog_mse"] = "classification"
     """How rewards and values are predicted: HL-Gauss, or squared error on symlog'ed scalars."""
+    precision: Precision = "fp32"
+    """Number format of the networks' products while training; collecting and evaluating use float32."""
     sequences: Sequences
     collection: Collection
     evaluation: Evaluation

@@ -69,13 +69,13 @@ def block_states(keys: Tensor, values: Tensor, powers: Tensor, initial: Tensor) 
     Returns:
         (B, T + 1, H, d, d).
     """
-    blocks, tokens = keys.shape[1], keys.shape[3]
+    tokens = keys.shape[3]
     to_block_end = powers[:, :tokens].flip(-1)[..., None]
     updates = (keys * to_block_end).transpose(-1, -2) @ values
     block_decay = powers[:, tokens, None, None]
     states = [initial]
-    for t in range(blocks):
-        states.append(block_decay * states[-1] + updates[:, t])
+    for update in updates.unbind(1):
+        states.append(torch.addcmul(update, block_decay, states[-1]))
     return torch.stack(states, dim=1)
 
 

@@ -9,14 +9,15 @@ from torch.nn import functional as F
 
 from m3.nn import retention
 from m3.nn.dropout import dropout
+from m3.nn.precision import full_precision
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Recurrent state after some blocks: one (B, H, d, d) matrix per layer, and the tokens seen so far."""
+    """Recurrent state after some blocks: one (B, H, d, d) matrix per layer, and the count of tokens seen, int64 ()."""
 
     layers: tuple[Tensor, ...]
-    position: int
+    position: Tensor
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,23 @@ class RetentionLayer(nn.Module):
         q = retention.rotate(self._split(self.q_proj(asked)), layout.phases[start:])
         k = retention.rotate(self._split(self.k_proj(x)), layout.phases * (x.shape[-1] // self.heads) ** -0.5)
         v = self._split(self.v_proj(x)).float()
+        with full_precision(x):
+            retained, memory = self._retain(q, k, v, start, layout, mask, powers, initial)
+        normed = F.layer_norm(self._drop(retained), retained.shape[-1:], eps=1e-6).flatten(-2)
+        return self.out_proj(normed.to(asked.dtype) * F.silu(self.g_proj(asked))), memory
 
+    def _retain(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        start: int,
+        layout: _Layout,
+        mask: Tensor,
+        powers: Tensor,
+        initial: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Retention of the tokens from ``start`` on, (B, N, H, d) each, and the memory after the last block."""
         context = layout.context_tokens
         k_context, v_context = (self._blocks(t[:, :context], layout.block_tokens) for t in (k, v))
         states = retention.block_states(k_context, v_context, powers, initial)
@@ -99,9 +116,7 @@ class RetentionLayer(nn.Module):
             before = states[:, -layout.predictions :]
             outputs.append(retention.retain(q_pred, k_pred, v_pred, mask, powers, before))
 
-        merged = torch.cat([o.transpose(2, 3).flatten(1, 2) for o in outputs], dim=1)
-        normed = F.layer_norm(self._drop(merged), merged.shape[-1:], eps=1e-6).flatten(-2)
-        return self.out_proj(normed.to(asked.dtype) * F.silu(self.g_proj(asked))), states[:, -1]
+        return torch.cat([o.transpose(2, 3).flatten(1, 2) for o in outputs], dim=1), states[:, -1]
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, E) -> (B, N, H, d)."""
@@ -161,7 +176,7 @@ class RetNet(nn.Module):
         """The memory before any block."""
         head_width = self.width // self.heads
         zeros = self.mask.new_zeros(batch, self.heads, head_width, head_width)
-        return Memory((zeros,) * len(self.layers), 0)
+        return Memory((zeros,) * len(self.layers), torch.zeros((), dtype=torch.int64, device=zeros.device))
 
     def forward(
         self, context: Tensor, predictions: Tensor, memory: Memory, context_outputs: bool = False
@@ -193,7 +208,7 @@ class RetNet(nn.Module):
         out_predictions = x[:, split:].reshape(predictions.shape)
         return out_context, out_predictions, Memory(tuple(states), memory.position + layout.context_tokens)
 
-    def _layout(self, context: Tensor, predictions: Tensor, position: int) -> _Layout:
+    def _layout(self, context: Tensor, predictions: Tensor, position: Tensor) -> _Layout:
         blocks, prediction_count, prediction_tokens = context.shape[1], *predictions.shape[1:3]
         assert prediction_count <= blocks + 1, "a prediction needs the memory it starts from"
         device = context.device

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from m3.config.schema import ImageTokenizerSettings
 from m3.errors import UserError
+from m3.nn.precision import full_precision
 from m3.nn.upsampling import UpsampleConv
 from m3.specs import ModalitySpec
 from m3.tokenizers.base import ModalityTokenizer, TokenSpec, ViewSpec
@@ -103,7 +104,8 @@ class ImageTokenizer(ModalityTokenizer):
         flat = latents.float().flatten(2).transpose(1, 2)
         codes = self.codebook.float()
         # |z|^2 is the same for all codes of a latent, so it does not change the nearest one.
-        distances = (codes**2).sum(-1) - 2 * flat @ codes.T
+        with full_precision(flat):
+            distances = (codes**2).sum(-1) - 2 * flat @ codes.T
         return distances.argmin(-1)
 
     def reconstruct(self, quantised: Tensor) -> Tensor:
@@ -112,9 +114,10 @@ class ImageTokenizer(ModalityTokenizer):
 
     @torch.no_grad()
     def encode(self, raw: Tensor) -> Tensor:
-        """uint8 (..., 3n, H, W) -> (..., n*h*w, 1)."""
+        """uint8 (..., 3n, H, W) -> (..., n*h*w, 1); in float32 also while training in another precision."""
         images = self.normalise(raw)
-        return self.nearest_codes(self.latents(images)).reshape(*raw.shape[:-3], -1, 1)
+        with full_precision(images):
+            return self.nearest_codes(self.latents(images)).reshape(*raw.shape[:-3], -1, 1)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """(..., n*h*w, 1) -> (..., n*code_size, h, w)."""

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from m3.config.schema import Optimizer, Schedule
+from m3.config.schema import Optimizer, Precision, Schedule
 from m3.nn.heads import EnsembleLinear
+from m3.nn.precision import autocast, tf32_products
 from m3.seeding import Randomness
 from m3.training.failure import DivergedError
 from m3.training.state import to_arrays, to_tensors
@@ -34,15 +35,26 @@ class Component(ABC):
         module: what is trained; in evaluation mode whenever it is not.
         schedule: when it trains, how many steps, on how large batches.
         optimizer: AdamW's settings.
+        precision: of the products in its steps.
+        device: where the module is.
         decay_all: whether all parameters decay, or matrices and convolutions only.
     """
 
     def __init__(
-        self, name: str, module: nn.Module, schedule: Schedule, optimizer: Optimizer, decay_all: bool = True
+        self,
+        name: str,
+        module: nn.Module,
+        schedule: Schedule,
+        optimizer: Optimizer,
+        precision: Precision,
+        device: torch.device,
+        decay_all: bool = True,
     ) -> None:
         self.name = name
         self.module = module
         self.schedule = schedule
+        self._precision = precision
+        self._device = device
         self._max_gradient_norm = optimizer.max_gradient_norm
         decay = optimizer.weight_decay
         groups = module.parameters() if decay_all else decay_matrices_only(module, decay)
@@ -68,16 +80,22 @@ class Component(ABC):
         self.module.train()
         totals: dict[str, Tensor] = {}
         for _ in range(self.schedule.steps_per_epoch):
-            loss, scalars = self.compute(random, epoch)
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._max_gradient_norm)
-            self._optimizer.step()
-            for key, value in {**scalars, "loss": loss, "gradient_norm": norm}.items():
+            for key, value in self._step(random, epoch).items():
                 totals[key] = totals.get(key, 0) + value.detach()
             yield
         self.module.eval()
         return self._means(totals, epoch)
+
+    def _step(self, random: Randomness, epoch: int) -> dict[str, Tensor]:
+        """One step of the optimiser; scalars to report."""
+        with tf32_products(self._precision):
+            with autocast(self._precision, self._device):
+                loss, scalars = self.compute(random, epoch)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._max_gradient_norm)
+        self._optimizer.step()
+        return {**scalars, "loss": loss, "gradient_norm": norm}
 
     def _means(self, totals: Mapping[str, Tensor], epoch: int) -> dict[str, float]:
         means = (torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()

@@ -35,11 +35,11 @@ class TokenizerComponent(Component):
         device: torch.device,
     ) -> None:
         assert settings.tokenizer is not None
-        super().__init__("tokenizer", image, settings.tokenizer.schedule, settings.tokenizer.optimizer)
+        part = settings.tokenizer
+        super().__init__("tokenizer", image, part.schedule, part.optimizer, settings.precision, device)
         self._image = image
         self._replay = replay
         self._perceptual = perceptual
-        self._device = device
 
     def ready(self) -> bool:
         return self._replay.num_rows >= self.schedule.batch_size
@@ -58,12 +58,13 @@ class WorldModelComponent(Component):
         self, agent: Agent, settings: RunSettings, replay: Replay, tokens: ReplayTokens, device: torch.device
     ) -> None:
         part = settings.world_model
-        super().__init__("world_model", agent.world_model, part.schedule, part.optimizer, decay_all=False)
+        super().__init__(
+            "world_model", agent.world_model, part.schedule, part.optimizer, settings.precision, device, decay_all=False
+        )
         self._agent = agent
         self._sequences = settings.sequences
         self._replay = replay
         self._tokens = tokens
-        self._device = device
         share = settings.replay.prioritized_share
         self.sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
 
@@ -111,12 +112,12 @@ class ControllerComponent(Component):
         self, agent: Agent, settings: RunSettings, replay: Replay, tokens: ReplayTokens, device: torch.device
     ) -> None:
         self._settings = settings.controller
-        super().__init__("controller", agent.actor_critic, self._settings.schedule, self._settings.optimizer)
+        part = settings.controller
+        super().__init__("controller", agent.actor_critic, part.schedule, part.optimizer, settings.precision, device)
         self._agent = agent
         self._sequences = settings.sequences
         self._replay = replay
         self._tokens = tokens
-        self._device = device
         self._sampler = UniformSampler(replay)
         self._horizon = self._sequences.length - self._sequences.context_length + 1
         self._return_range = ReturnRange(self.schedule.batch_size * self._horizon).to(device)

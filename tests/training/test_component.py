@@ -25,7 +25,7 @@ class Scripted(Component):
         module = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Dropout(0.5))
         schedule = Schedule(start_after_epoch=0, steps_per_epoch=len(slopes), batch_size=1)
         optimizer = Optimizer(learning_rate=0.1, weight_decay=0.0, max_gradient_norm=3.0)
-        super().__init__("scripted", module, schedule, optimizer)
+        super().__init__("scripted", module, schedule, optimizer, "fp32", CPU)
         self.weight = module[0].weight
         self.slopes = iter(slopes)
         self.gradients: list[Tensor] = []

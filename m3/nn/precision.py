@@ -1,0 +1,31 @@
+"""Number formats of training."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from m3.config.schema import Precision
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """A context for forward passes: products in bfloat16 where the precision asks for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """A context in which products of float32 tensors on the device of ``x`` are float32, whatever surrounds it."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+@contextmanager
+def tf32_products(precision: Precision) -> Iterator[None]:
+    """A context for forward and backward passes: TF32 products on a GPU where the precision asks for it, else not."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
