@@ -1,6 +1,7 @@
 """Files of ``torch.save`` from elsewhere, read without executing code from them."""
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,12 @@ from typing import Any
 import torch
 
 from m3.errors import UserError
+
+_ERRORS = (
+    *(AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    *(pickle.UnpicklingError, struct.error),
+)
+"""Of reading bytes that are anything."""
 
 
 def read_torch_file(path: Path) -> Mapping[Any, Any]:
@@ -20,7 +27,7 @@ def read_torch_file(path: Path) -> Mapping[Any, Any]:
         raise UserError(f"{path} does not exist")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, AttributeError, pickle.UnpicklingError) as error:
+    except _ERRORS as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} is damaged or not a file of torch.save with tensors only: {reason}") from error
     if not isinstance(content, Mapping):

@@ -85,9 +85,12 @@ def test_validate_tells_whole_files_from_damaged_ones(tmp_path: Path, capsys: py
     assert "  returns: float64 (3,)\n" in output
     assert f"{resolved}: whole, settings of atari100k tiny Breakout seed 0\n" in output
 
-    for damaged in (cut, foreign, tmp_path / "missing.h5"):
+    weights = tmp_path / "foreign.safetensors"
+    weights.write_text("no safetensors")
+    for damaged in (cut, foreign, weights, tmp_path / "missing.h5"):
         assert main(["validate", str(damaged), str(whole)]) == 2
         captured = capsys.readouterr()
-        assert captured.err.startswith(f"error: {damaged}: ")
+        assert captured.err.startswith(f"error: {damaged}")
+        assert ("delete" in captured.err) == (damaged == cut)
         assert captured.err.count("\n") == 1
         assert f"{whole}: whole" in captured.out

@@ -32,7 +32,7 @@ def read_references(folder: Path, benchmark: str) -> pd.DataFrame:
     found = frame[frame.benchmark == benchmark]
     if found.empty:
         unknown = unknown_name(f"benchmark (not in {path})", benchmark, frame.benchmark.unique())
-        raise UserError(f"{unknown}; one of your own needs `references` in its file in config/benchmarks")
+        raise UserError(f"{unknown} (one of your own needs `references` in its file in config/benchmarks)")
     return found[TASK_COLUMNS].reset_index(drop=True)
 
 

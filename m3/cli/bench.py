@@ -6,7 +6,7 @@ HELP = "time a training step of each component on random data, and project a who
 
 EXAMPLES = """\
 python -m m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
-python -m m3 bench --benchmark toy --variant tiny --component world-model --device cpu
+python -m m3 bench --benchmark dmc500k --variant tiny --component world-model --device cpu
 """
 
 

@@ -33,6 +33,7 @@ _HEADER_BYTES = 512
 _HEADER = "M3 HDF5 file; sha256 of the bytes after this block: {}\n"
 _RESERVED = ATTRIBUTES | {"format", "format_version"}
 _ADVICE = "delete it and run the command that makes it again"
+_ADVICE_IF_OURS = "if M3 wrote it, run the command that makes it again"
 _STRINGS = h5py.string_dtype("utf-8")
 
 
@@ -186,7 +187,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
         with open(path, "rb") as raw:
             header = raw.read(_HEADER_BYTES)
             if not header.startswith(_HEADER.partition("{")[0].encode()):
-                raise UserError(f"{path}: not a file written by M3, or its beginning is damaged; {_ADVICE}")
+                raise UserError(f"{path}: not a file of M3's, or damaged at its beginning; {_ADVICE_IF_OURS}")
             if header != _header(hashlib.file_digest(raw, "sha256").hexdigest()):
                 raise UserError(f"{path}: damaged or truncated (its checksum does not match); {_ADVICE}")
         with h5py.File(path, "r", locking=False) as file:  # nobody changes a finished file; locks fail on some networks

@@ -61,7 +61,9 @@ def load_weights(path: Path) -> Weights:
             description = json.loads((file.metadata() or {}).get("m3", "{}"))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and train the run again") from error
+        raise UserError(
+            f"{path} is damaged, or no safetensors ({error}); if M3 wrote it, train the run again"
+        ) from error
     known = isinstance(description, dict) and description.get("format") == FORMAT
     if not known or description.get("format_version") != FORMAT_VERSION:
         raise UserError(f"{path} is not a file of {FORMAT} version {FORMAT_VERSION}")

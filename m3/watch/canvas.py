@@ -18,11 +18,15 @@ QUIET = (160, 164, 172)
 REAL = (120, 190, 255)
 IMAGINED = (255, 146, 76)
 
+MARK = (70, 74, 84)
+
 _FONTS = Path(m3.analysis.__file__).parent / "fonts"
-
-
 _LEAST_SPAN = 0.05
 """Of the scale of a trace, so that noise around zero looks small."""
+_LEAST_SHARE = 0.2
+"""Of a trace's height, above or below zero, that has room for a number."""
+_LEAST_ROW = 14
+"""Pixels of a bar that has room for its number."""
 
 
 class Box(NamedTuple):
@@ -53,10 +57,10 @@ def font(size: int, strong: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)  # the other one squeezes small sizes
 
 
-def number(value: float, form: str = ".3g") -> str:
-    """A number for people, with a real minus sign."""
-    text = f"{value:{form}}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+def number(value: float) -> str:
+    """A number for people: at most three decimals, and a real minus sign."""
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")
 
 
 class Canvas:
@@ -106,20 +110,33 @@ class Canvas:
         self._image.paste(row.resize((box.width, box.height), Image.Resampling.NEAREST), (box.x, box.y))
 
     def bars(self, box: Box, values: np.ndarray, color: tuple[int, ...]) -> None:
-        """One horizontal bar per value in [-1, 1], from the middle, top to bottom."""
+        """One horizontal bar per value in [-1, 1], from the middle, top to bottom; numbered where there is room."""
         self.rectangle(box, SURFACE)
         middle = box.x + box.width // 2
         edges = np.linspace(box.y, box.bottom, len(values) + 1).round().astype(int)
-        for value, top, bottom in zip(np.clip(values, -1, 1), edges[:-1], edges[1:], strict=True):
+        for row, (value, top, bottom) in enumerate(zip(np.clip(values, -1, 1), edges[:-1], edges[1:], strict=True)):
             end = middle + round(float(value) * (box.width // 2 - 4))
             gap = 1 if bottom - top > 2 else 0
             left, right = sorted((middle, end))
             self.rectangle(Box(left, int(top) + gap, max(right - left, 1), int(bottom - top) - gap), color)
+            if bottom - top >= _LEAST_ROW:
+                self.text(box.x + 6, int(top + bottom) // 2, str(row), 11, QUIET, anchor="lm")
         self.rectangle(Box(middle, box.y, 1, box.height), QUIET)
 
-    def trace(self, box: Box, lines: Sequence[tuple[Sequence[float | None], tuple[int, ...]]], capacity: int) -> None:
-        """Lines over time, the latest value at the right end; the scale fits them, and zero is marked."""
+    def trace(
+        self,
+        box: Box,
+        lines: Sequence[tuple[Sequence[float | None], tuple[int, ...]]],
+        marks: Sequence[bool],
+        capacity: int,
+    ) -> None:
+        """Lines over time, the latest value at the right end; the scale fits them.
+
+        Zero is marked, and the moments in ``marks``, which is as long as the lines.
+        """
         self.rectangle(box, SURFACE)
+        start = capacity - len(marks)
+        columns = [box.x + (start + index) / (capacity - 1) * (box.width - 1) for index in range(len(marks))]
         known = [value for values, _ in lines for value in values if value is not None]
         low, high = min([0.0, *known]), max([0.0, *known])
         high = max(high, low + _LEAST_SPAN)
@@ -128,20 +145,18 @@ class Canvas:
         def y(value: float) -> float:
             return inner.bottom - 1 - (value - low) / (high - low) * (inner.height - 1)
 
-        self.rectangle(Box(box.x, round(y(0)), box.width, 1), (70, 74, 84))
+        self.rectangle(Box(box.x, round(y(0)), box.width, 1), MARK)
+        for column, marked in zip(columns, marks, strict=True):
+            if marked:
+                self.rectangle(Box(round(column), box.y, 1, box.height), MARK)
         for values, color in lines:
-            start = capacity - len(values)
-            points = [
-                (inner.x + (start + index) / (capacity - 1) * (inner.width - 1), y(value))
-                for index, value in enumerate(values)
-                if value is not None
-            ]
+            points = [(x, y(value)) for x, value in zip(columns, values, strict=True) if value is not None]
             if len(points) == 1:
                 points *= 2
             if points:
                 self._draw.line(points, fill=color, width=2, joint="curve")
         top, bottom = (box.x + 6, box.y + 14), (box.x + 6, box.bottom - 6)
-        if high > 0 and known:
+        if high > _LEAST_SHARE * (high - low) and known:
             self.text(*top, number(high), 11, QUIET)
-        if low < 0:
+        if -low > _LEAST_SHARE * (high - low):
             self.text(*bottom, number(low), 11, QUIET)

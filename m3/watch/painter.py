@@ -60,6 +60,7 @@ class Painter:
         self._expected: deque[float | None] = deque(maxlen=_TRACE_STEPS)
         self._values: deque[float | None] = deque(maxlen=_TRACE_STEPS)
         self._disagreements: deque[float | None] = deque(maxlen=_TRACE_STEPS)
+        self._dream_begins: deque[bool] = deque(maxlen=_TRACE_STEPS)
 
     def paint(self, moment: Moment) -> np.ndarray:
         """uint8 (720, 1280, 3)."""
@@ -77,14 +78,16 @@ class Painter:
         return canvas.array()
 
     def _remember(self, moment: Moment) -> None:
-        traces = (self._rewards, self._expected, self._values, self._disagreements)
+        traces = (self._rewards, self._expected, self._values, self._disagreements, self._dream_begins)
         if moment.episode != self._episode:
             self._episode = moment.episode
             for trace in traces:
                 trace.clear()
-        new = (moment.reward, moment.forecast.reward, moment.thought.value, moment.forecast.disagreement)
-        for trace, value in zip(traces, new, strict=True):
-            trace.append(value)
+        self._rewards.append(moment.reward)
+        self._expected.append(moment.forecast.reward)
+        self._values.append(moment.thought.value)
+        self._disagreements.append(moment.forecast.disagreement)
+        self._dream_begins.append(moment.dream_step == 0)
 
     def _header(self, canvas: Canvas, moment: Moment) -> None:
         width = canvas.text(24, 42, self._title, 24, strong=True)
@@ -116,9 +119,12 @@ class Painter:
             canvas.picture(inner, picture)
 
     def _action_panel(self, canvas: Canvas, moment: Moment) -> None:
-        canvas.text(_ACTIONS.x, _ACTIONS.y + 16, "actions and their probabilities", color=QUIET)
         box = _ACTIONS.below(_CAPTION)
-        if isinstance(self._actions, DiscreteActions) and len(self._actions.sizes) == 1:
+        one_choice = isinstance(self._actions, DiscreteActions) and len(self._actions.sizes) == 1
+        count = len(moment.thought.probabilities[0])
+        caption = f"likeliest of {count} actions" if one_choice and count > _ROWS else "actions and their probabilities"
+        canvas.text(_ACTIONS.x, _ACTIONS.y + 16, caption, color=QUIET)
+        if one_choice:
             self._choices(canvas, box, moment.thought.probabilities[0], int(moment.action[0]))
         else:
             self._dimensions(canvas, box, moment)
@@ -156,8 +162,7 @@ class Painter:
             discrete = isinstance(self._actions, DiscreteActions)
             share = (value + 0.5) / len(shares) if discrete else (value + 1) / 2
             canvas.rectangle(Box(track.x + round(share * (track.width - 3)), track.y, 3, track.height), INK)
-            text = number(value, ".0f" if discrete else "+.2f")
-            canvas.text(row.right, baseline, text, 13, anchor="rs")
+            canvas.text(row.right, baseline, number(value), 13, anchor="rs")
 
     def _traces(self, canvas: Canvas, moment: Moment) -> None:
         expected = (f"expected {number(moment.forecast.reward)}", IMAGINED)
@@ -176,7 +181,8 @@ class Painter:
             right = row.right
             for text, color in reversed(numbers):
                 right -= canvas.text(right, row.y + 16, text, 13, color, anchor="rs") + 16
-            canvas.trace(row.below(_CAPTION)._replace(height=height - _CAPTION - 6), lines, _TRACE_STEPS)
+            plot = row.below(_CAPTION)._replace(height=height - _CAPTION - 6)
+            canvas.trace(plot, lines, self._dream_begins, _TRACE_STEPS)
 
 
 def scaled_numbers(spec: ObservationSpec, observation: Observation) -> np.ndarray:

@@ -8,6 +8,9 @@ import numpy as np
 
 from m3.errors import UserError
 
+_INVISIBLE = ("dummy", "offscreen")
+"""Drivers that SDL takes where no display answers; nobody would see the window."""
+
 
 def has_display() -> bool:
     """Whether windows can be opened here."""
@@ -37,6 +40,9 @@ class Window:
         self._pygame = pygame
         try:
             pygame.display.init()
+            if pygame.display.get_driver() in _INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
+                where = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+                raise pygame.error(f"no display answers at {where}")
             self._surface = pygame.display.set_mode((width, height), pygame.SCALED | pygame.RESIZABLE)
         except pygame.error as error:
             raise UserError(

@@ -106,6 +106,13 @@ def test_other_checkpoints_are_refused(
     assert not (tmp_path / "weights.safetensors").exists()
 
 
+@pytest.mark.parametrize("content", [b"hello\n", b"", b"PK\x03\x04", b"\x80\x02]q\x00."])
+def test_files_of_something_else_are_refused(content: bytes, case: Case, tmp_path: Path) -> None:
+    (tmp_path / "published.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"published\.pt"):
+        import_weights(tmp_path / "published.pt", case.settings, tmp_path / "weights.safetensors")
+
+
 def test_a_file_with_code_is_refused_and_not_run(case: Case, tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[object, tuple[str]]:

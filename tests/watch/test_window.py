@@ -13,6 +13,7 @@ import pytest
 from components import missing
 
 from m3.cli import main
+from m3.errors import UserError
 from m3.watch.window import Window
 
 
@@ -64,7 +65,7 @@ class Watching:
 
     def end(self) -> tuple[int, str, str]:
         """Exit status, output and errors."""
-        output, errors = self._process.communicate(timeout=30)
+        output, errors = self._process.communicate(timeout=120)
         return self._process.returncode, output, errors
 
 
@@ -127,6 +128,14 @@ def test_pressed_keys_become_actions(run: Path, display: dict[str, str]) -> None
     assert "[] [0]" in output
     assert "['3'] [2]" in output
     assert "['2'] [1]" in output
+
+
+def test_a_display_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":9876")
+    with pytest.raises(UserError, match=r"no display answers at :9876.* --output FILE\.mp4"):
+        Window(60, 40, "test")
 
 
 def test_pictures_reach_the_screen_upright(monkeypatch: pytest.MonkeyPatch) -> None:
