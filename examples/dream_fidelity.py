@@ -31,13 +31,14 @@ class Episode(NamedTuple):
 
     observations: dict[str, torch.Tensor]
     actions: torch.Tensor
-    rewards: np.ndarray
-    ends: np.ndarray
+    rewards: torch.Tensor
+    ends: torch.Tensor
 
 
 def play(agent: LoadedAgent, seed: int) -> Episode:
     environment = agent.make_environment()
-    observations, actions, rewards, ends = [environment.reset(seed)], [], [], []
+    observations, actions = [environment.reset(seed)], list[np.ndarray]()
+    rewards, ends = list[float](), list[bool]()
     agent.reset(seed)
     over = False
     while not over and len(actions) < MOST_STEPS:
@@ -50,32 +51,39 @@ def play(agent: LoadedAgent, seed: int) -> Episode:
     environment.close()
     raw = {name: torch.from_numpy(np.stack([o[name] for o in observations])) for name in observations[0]}
     tokens = agent.networks.tokenizer.encode(raw)
-    return Episode(tokens, torch.from_numpy(np.stack(actions)), np.array(rewards), np.array(ends))
+    return Episode(tokens, torch.from_numpy(np.stack(actions)), torch.tensor(rewards), torch.tensor(ends))
 
 
 @torch.no_grad()
-def compare(agent: LoadedAgent, episode: Episode) -> list[tuple[int, float, float, float, float, bool, bool]]:
-    """Dreams from every step: dreamt step, tokens, unchanged, reward, dreamt reward, end, dreamt end."""
+def compare(agent: LoadedAgent, episode: Episode) -> np.ndarray:
+    """Dreams from every step; rows of dreamt step, tokens, unchanged, reward, dreamt reward, end, dreamt end."""
     context, length = agent.settings.sequences.context_length, agent.settings.sequences.length
-    generator = torch.Generator().manual_seed(0)
-    imagination = Imagination(agent.networks.world_model, agent.networks.tokenizer.codebooks, generator)
+    imagination = Imagination(
+        agent.networks.world_model, agent.networks.tokenizer.codebooks, torch.Generator().manual_seed(0)
+    )
+    steps = len(episode.actions)
+    now = torch.arange(context - 1, steps)  # the steps from which dreams begin
+    before = now[:, None] + torch.arange(1 - context, 1)
+    begun = {name: tokens[before] for name, tokens in episode.observations.items()}
+    state = imagination.start(begun, episode.actions[before[:, :-1]])
     rows = []
-    for first in range(len(episode.actions) - context + 1):
-        now = first + context - 1
-        start = {name: tokens[None, first : now + 1] for name, tokens in episode.observations.items()}
-        state = imagination.start(start, episode.actions[None, first:now])
-        for t in range(now, min(first + length, len(episode.actions))):
-            dreamt, state = imagination.step(state, episode.actions[None, t])
-            right = share(episode.observations, t + 1, {name: o[0] for name, o in state.observation.items()})
-            same = share(episode.observations, t + 1, {name: o[now] for name, o in episode.observations.items()})
-            real = (float(episode.rewards[t]), float(dreamt.reward[0]), bool(episode.ends[t]), bool(dreamt.end[0]))
-            rows.append((t - now + 1, right, same, *real))
-    return rows
+    for dreamt_step in range(1, length + 1):
+        real = (now + dreamt_step - 1).clamp(max=steps - 1)  # dreams beyond the episode's end are left out below
+        dreamt, state = imagination.step(state, episode.actions[real])
+        following = {name: tokens[real + 1] for name, tokens in episode.observations.items()}
+        columns = (
+            torch.full(now.shape, dreamt_step),
+            equal_share(following, state.observation),
+            equal_share(following, {name: tokens[:, -1] for name, tokens in begun.items()}),
+            *(episode.rewards[real], dreamt.reward, episode.ends[real], dreamt.end),
+        )
+        rows.append(torch.stack([column.double() for column in columns], dim=1)[now + dreamt_step <= steps])
+    return torch.cat(rows).numpy()
 
 
-def share(observations: dict[str, torch.Tensor], step: int, others: dict[str, torch.Tensor]) -> float:
-    """Share of the tokens of a step that others have, too."""
-    return float(torch.cat([(o[step] == others[name]).flatten() for name, o in observations.items()]).float().mean())
+def equal_share(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Share of equal tokens, of each of a batch of observations."""
+    return torch.cat([(some[name] == others[name]).flatten(1) for name in some], dim=1).double().mean(dim=1)
 
 
 def main(runs: list[str]) -> None:
@@ -83,7 +91,7 @@ def main(runs: list[str]) -> None:
     for run in runs:
         agent = m3.load(Path(run))
         settings = agent.settings
-        rows = np.array([row for seed in range(EPISODES) for row in compare(agent, play(agent, 10_000 + seed))], float)
+        rows = np.concatenate([compare(agent, play(agent, 10_000 + seed)) for seed in range(EPISODES)])
         for step in range(1, int(rows[:, 0].max()) + 1):
             of_step = rows[rows[:, 0] == step]
             names = (settings.benchmark, settings.task, settings.seed, step, len(of_step))
