@@ -42,7 +42,7 @@ def test_a_hyper_parameter_of_a_benchmark_schedules_that_benchmarks_runs(finishe
         ("config/variants/tiny.yaml", "label: M3 tiny", "label: Tiny"),
         ("config/own.yaml", "runs:", "resources: {atari100k: {train: {mem_mb: 1, gpu: 3}}}\nruns:"),
         ("config/own.yaml", "runs:", "statistics: {repetitions: 10}\nruns:"),
-        ("m3/analysis/style.py", '"""', '"""Colours: '),
+        ("m3/analysis/style.py", 'INK = "#222222"', 'INK = "#000000"'),
         ("m3/world_model/__init__.py", '"""', '"""Another docstring: '),
         ("workflow/rules/runs.smk", "# One run", "# A run"),
     ],
