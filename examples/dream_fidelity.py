@@ -3,7 +3,7 @@
 The agent of each run plays new episodes. From every step of them its world model dreams on with the actions that were
 really taken, and the dream is compared with what really happened:
 
-- error: share of observation tokens that are not the real ones; of vectors, how many bins of the quantiser they are off;
+- error: share of tokens that are not the real ones; of vectors, how many of the quantiser's bins they are off;
 - unchanged: the same error of a dream in which nothing ever changes;
 - reward_error: mean absolute error of the predicted reward, and reward_spread, that of always predicting the mean;
 - ends, false_ends: share of the real ends that were dreamt, and of the other steps at which an end was dreamt.
