@@ -16,7 +16,7 @@ from m3.bench.synthetic import RandomEnvironment, random_lpips
 from m3.config.experiment import Run
 from m3.config.layers import Layer, validate
 from m3.config.loading import load_benchmark, load_run
-from m3.config.schema import RunSettings
+from m3.config.schema import Precision, RunSettings
 from m3.data.checkpoint import CheckpointFolder
 from m3.environments import VectorEnvironment
 from m3.nn.perceptual import Lpips
@@ -56,8 +56,8 @@ class Bench:
     """
 
     def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int) -> None:
-        self._settings = settings
-        self._device = device
+        self.settings = settings
+        self.device = device
         environment = RandomEnvironment(settings.benchmark)
         test_environments = VectorEnvironment(lambda: RandomEnvironment(settings.benchmark), count=1)
         perceptual: Lpips | None = None
@@ -68,8 +68,8 @@ class Bench:
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:
         """Time ``steps`` steps of a part after ``warmup`` steps that do not count."""
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
         work = self._work(part)
         seconds: list[float] = []
         for index in range(warmup + steps):
@@ -83,9 +83,22 @@ class Bench:
         batch_size = self._trainer.components[part].schedule.batch_size if part in self._trainer.components else None
         imagined = None
         if part == "controller" and batch_size is not None:
-            sequences = self._settings.sequences
+            sequences = self.settings.sequences
             imagined = batch_size * (sequences.length - sequences.context_length + 1) / middle
         return Timing(part, batch_size, middle, min(seconds), max(seconds), steps, self._peak_memory(), imagined)
+
+    def trace(self, part: str, steps: int, output: Path) -> str:
+        """Write a trace of ``steps`` steps of a part, after one that does not count; a table of what took longest."""
+        work = self._work(part)
+        next(work)
+        with torch.profiler.profile(record_shapes=True) as profile:
+            for _ in range(steps):
+                next(work)
+                self._synchronize()
+        work.close()
+        profile.export_chrome_trace(str(output))
+        order = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
+        return profile.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=40)
 
     def parts(self) -> list[str]:
         """The parts that the settings have."""
@@ -94,8 +107,8 @@ class Bench:
     def _work(self, part: str) -> Generator[None, None, None]:
         """Endless steps of a part."""
         trainer = self._trainer
-        random = randomness(self._device, self._settings.seed, "bench", part)
-        epoch = self._settings.epochs
+        random = randomness(self.device, self.settings.seed, "bench", part)
+        epoch = self.settings.epochs
         while True:
             if part == "collect":
                 yield from trainer.collector.collect(100, random)
@@ -117,13 +130,13 @@ class Bench:
         world_model = self._trainer.components["world_model"]
         assert isinstance(world_model, WorldModelComponent)
         sampler = world_model.sampler
-        batch_size = self._settings.world_model.schedule.batch_size
+        batch_size = self.settings.world_model.schedule.batch_size
         ids = sampler.sample(batch_size, rng)
         sampler.update(ids, rng.random(batch_size))
 
     def _act(self, random: Randomness) -> None:
-        count = self._settings.evaluation.environments
-        policy = Policy(self._trainer.agent, self._settings.evaluation.temperature)
+        count = self.settings.evaluation.environments
+        policy = Policy(self._trainer.agent, self.settings.evaluation.temperature)
         rows = self._trainer.replay.rows(0, count)
         policy.act(rows.observations, policy.initial_state(count), random)
 
@@ -146,13 +159,13 @@ class Bench:
             observation = environment.reset() if step.truncated else step.observation
 
     def _synchronize(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def _peak_memory(self) -> float:
         """Of the device in GB; on the CPU, of the whole process so far."""
-        if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device) / 1e9
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 1e9
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
@@ -165,14 +178,17 @@ def projected_hours(settings: RunSettings, timings: list[Timing]) -> dict[str, f
     return {t.part: steps[t.part] * t.seconds / 3600 for t in timings if t.part in steps and t.part != "evaluate"}
 
 
-def bench_settings(benchmark: str, variant: str, batch_size: int | None) -> RunSettings:
-    """The settings of a benchmark's runs, with another batch size for all components where one is given."""
+def bench_settings(
+    benchmark: str, variant: str, batch_size: int | None = None, precision: Precision | None = None
+) -> RunSettings:
+    """The settings of a benchmark's runs, with another batch size of all components or precision where given."""
     loaded = load_benchmark(benchmark)
     settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0))
-    if batch_size is None:
-        return settings
     content = settings.model_dump()
-    for part in COMPONENTS:
-        if content[part] is not None:
-            content[part]["schedule"]["batch_size"] = batch_size
-    return validate(RunSettings, [Layer("--batch", content)])
+    if batch_size is not None:
+        for part in COMPONENTS:
+            if content[part] is not None:
+                content[part]["schedule"]["batch_size"] = batch_size
+    if precision is not None:
+        content["precision"] = precision
+    return validate(RunSettings, [Layer("the command's options", content)])

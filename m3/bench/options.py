@@ -1,0 +1,47 @@
+"""What the commands that time training are told, in common."""
+
+import argparse
+from typing import TYPE_CHECKING, get_args
+
+from m3.config.schema import Precision
+
+if TYPE_CHECKING:
+    from m3.bench.timing import Bench
+
+
+def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
+    """The options of :func:`set_up`, and which part to time: required where ``component`` is none."""
+    parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k or craftax1m")
+    parser.add_argument("--variant", default="m3", help="(default: m3, the paper's sizes)")
+    parts = "tokenizer, world-model, controller, replay, collect, evaluate or checkpoint"
+    parser.add_argument(
+        "--component",
+        default=component,
+        required=component is None,
+        help=f"{component}, {parts} (default: {component})" if component else parts,
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="in place of the settings' batch size")
+    parser.add_argument("--precision", choices=get_args(Precision), help="in place of the settings'")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
+
+
+def set_up(args: argparse.Namespace) -> "tuple[Bench, list[str]]":
+    """What to time, and which of its parts.
+
+    Raises:
+        UserError: a name is not known, a number not possible.
+    """
+    from m3.bench.timing import Bench, bench_settings
+    from m3.errors import UserError, unknown_name
+    from m3.training.devices import select_device
+
+    device = select_device(args.device)
+    settings = bench_settings(args.benchmark, args.variant, args.batch, args.precision)
+    if args.stored_steps < settings.sequences.length:
+        raise UserError(f"--stored-steps must be at least {settings.sequences.length}, got {args.stored_steps}")
+    bench = Bench(settings, device, args.stored_steps)
+    asked = args.component.replace("-", "_")
+    if asked != "all" and asked not in bench.parts():
+        raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *bench.parts()])
+    return bench, bench.parts() if asked == "all" else [asked]

@@ -1,0 +1,38 @@
+"""See where a step's time goes."""
+
+import argparse
+from pathlib import Path
+
+from m3.bench.options import add_options
+
+HELP = "trace the training steps of a component on random data, operation by operation"
+
+EXAMPLES = """\
+python -m m3 profile --benchmark dmc500k --variant small --component controller --output trace.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser, component=None)
+    parser.add_argument("--steps", type=int, default=3, metavar="N", help="traced steps (default: 3)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("trace.json"),
+        metavar="FILE",
+        help="the trace, for chrome://tracing or ui.perfetto.dev (default: trace.json)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.bench.options import set_up
+    from m3.errors import UserError
+
+    if args.steps < 1:
+        raise UserError(f"--steps must be at least 1, got {args.steps}")
+    bench, parts = set_up(args)
+    if len(parts) > 1:
+        raise UserError("--component all cannot be traced: name one")
+    print(bench.trace(parts[0], args.steps, args.output))
+    print(f"trace: {args.output}")
+    return 0

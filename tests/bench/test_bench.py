@@ -1,0 +1,66 @@
+"""The commands that time and trace training, at tiny size."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from m3.bench.timing import Bench, bench_settings, projected_hours
+from m3.cli import main
+
+CPU = torch.device("cpu")
+TINY = ("--variant", "tiny", "--device", "cpu", "--stored-steps", "200", "--steps", "2")
+
+
+@pytest.mark.parametrize("benchmark", ["atari100k", "dmc500k", "craftax1m"])
+def test_every_part_is_timed_and_projected(benchmark: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--benchmark", benchmark, *TINY, "--warmup", "1", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    parts = [timing["part"] for timing in result["timings"]]
+    components = ["tokenizer"] * (benchmark == "atari100k") + ["world_model", "controller"]
+    assert parts == [*components, "replay", "collect", "evaluate", "checkpoint"]
+    assert all(t["fastest"] <= t["seconds"] <= t["slowest"] for t in result["timings"])
+    assert set(result["hours_of_a_run"]) == {*components, "collect"}
+
+
+def test_hours_are_steps_times_seconds() -> None:
+    settings = bench_settings("dmc500k", "tiny")
+    timing = Bench(settings, CPU, 200).time("world_model", steps=1, warmup=0)
+    epochs = settings.epochs - settings.world_model.schedule.start_after_epoch
+    steps = epochs * settings.world_model.schedule.steps_per_epoch
+    assert projected_hours(settings, [timing]) == {"world_model": pytest.approx(steps * timing.seconds / 3600)}
+
+
+def test_batch_and_precision_replace_the_settings() -> None:
+    settings = bench_settings("atari100k", "tiny", batch_size=12, precision="bf16")
+    assert settings.precision == "bf16"
+    assert settings.tokenizer is not None
+    parts = (settings.tokenizer, settings.world_model, settings.controller)
+    assert [part.schedule.batch_size for part in parts] == [12, 12, 12]
+
+
+def test_a_trace_holds_the_operations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = tmp_path / "trace.json"
+    options = [*TINY, "--component", "controller", "--output", str(trace)]
+    assert main(["profile", "--benchmark", "dmc500k", *options]) == 0
+    assert "aten::addmm" in capsys.readouterr().out
+    assert any(event.get("name") == "aten::lstm_cell" for event in json.loads(trace.read_text())["traceEvents"])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--component", "wrold-model"], "world_model"),
+        (["--batch", "6"], "batch_size must be a multiple of 4"),
+        (["--stored-steps", "3"], "--stored-steps must be at least"),
+        (["--steps", "0"], "--steps must be at least 1"),
+    ],
+)
+def test_impossible_options_are_told_in_one_line(
+    options: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--benchmark", "dmc500k", *TINY, *options]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert named in lines[0]
