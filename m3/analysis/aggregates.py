@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from m3.analysis.benchmarks import Benchmark, benchmark_info
 from m3.analysis.frames import from_tree, to_tree
 from m3.data import hdf5
 from m3.data.provenance import Provenance
@@ -34,6 +35,8 @@ class Aggregates:
     """
 
     benchmark: str
+    label: str
+    """The benchmark's name in figures, where it is not a published one."""
     repetitions: int
     """Bootstrap repetitions of intervals."""
     band_repetitions: int
@@ -67,6 +70,11 @@ class Aggregates:
     task_curves: pd.DataFrame
     """Mean, lowest and highest raw score over seeds against steps."""
 
+    @property
+    def info(self) -> Benchmark:
+        """What a reader must know about the benchmark."""
+        return benchmark_info(self.benchmark, self.label)
+
     def metric(self, name: str) -> pd.DataFrame:
         """One metric of all methods, indexed by method, in order."""
         return self.metrics[self.metrics.metric == name].set_index("method")
@@ -81,6 +89,7 @@ def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
     """Write as HDF5 of format m3.aggregates: a group per frame, a dataset per column."""
     content: hdf5.Tree = {
         "benchmark": aggregates.benchmark,
+        "label": aggregates.label,
         "repetitions": aggregates.repetitions,
         "band_repetitions": aggregates.band_repetitions,
         "tasks": aggregates.tasks,
@@ -107,6 +116,7 @@ def read(path: Path, benchmark: str | None = None) -> Aggregates:
         raise UserError(f"{path}: statistics of {content['benchmark']}, where those of {benchmark} are needed")
     return Aggregates(
         benchmark=content["benchmark"],
+        label=content["label"],
         repetitions=content["repetitions"],
         band_repetitions=content["band_repetitions"],
         tasks=content["tasks"],

@@ -7,7 +7,6 @@ import pandas as pd
 
 from m3.analysis import statistics
 from m3.analysis.aggregates import FRAMES, Aggregates
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.curves import aligned, common_steps
 from m3.analysis.scores import ScoreTable, empty
 from m3.analysis.statistics import Bootstrap, Sample
@@ -45,6 +44,7 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
     band_repetitions = min(repetitions, BAND_REPETITIONS)
     return Aggregates(
         benchmark=table.benchmark,
+        label=table.label,
         repetitions=repetitions,
         band_repetitions=band_repetitions,
         tasks=tasks,
@@ -167,7 +167,7 @@ def _curves(table: ScoreTable, methods: pd.DataFrame, tasks: list[str], repetiti
     for method, runs in _curves_by_method(table, methods, tasks):
         if set(runs.task) != set(tasks):
             continue
-        steps = common_steps(runs, benchmark_info(table.benchmark).agent_steps)
+        steps = common_steps(runs, table.info.agent_steps)
         values, indices = aligned(runs.assign(score=table.normalize(runs.task, runs.score)), tasks, steps)
         known = ~np.isnan(values).any(axis=1)  # only where every run has a value: the runs in the IQM never change
         sample = Sample(np.zeros(len(indices)), indices)
@@ -182,7 +182,7 @@ def _task_curves(table: ScoreTable, methods: pd.DataFrame, tasks: list[str]) -> 
     frames = []
     for method, runs in _curves_by_method(table, methods, tasks):
         for task, rows in runs.groupby("task"):
-            steps = common_steps(rows, benchmark_info(table.benchmark).agent_steps)
+            steps = common_steps(rows, table.info.agent_steps)
             values, _ = aligned(rows, [task], steps)
             known = ~np.isnan(values).any(axis=1)
             values = values[known]

@@ -71,6 +71,6 @@ CRAFTAX = Benchmark(
 _KNOWN = {benchmark.name: benchmark for benchmark in (ATARI, DMC, CRAFTAX)}
 
 
-def benchmark_info(name: str) -> Benchmark:
+def benchmark_info(name: str, label: str = "") -> Benchmark:
     """Names and units of a benchmark; of one that is not published, with words that always hold."""
-    return _KNOWN.get(name) or Benchmark(name=name, label=name)
+    return _KNOWN.get(name) or Benchmark(name=name, label=label or name)

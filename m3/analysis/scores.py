@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from m3.analysis.benchmarks import Benchmark, benchmark_info
 from m3.analysis.frames import from_tree, to_tree
 from m3.data import hdf5
 from m3.data.provenance import Provenance
@@ -60,8 +61,15 @@ class ScoreTable(Scores):
     """All scores of one benchmark, with the references that normalise them."""
 
     benchmark: str = ""
+    label: str = ""
+    """The benchmark's name in figures, where it is not a published one."""
     tasks: pd.DataFrame = field(default_factory=lambda: empty(TASK_COLUMNS))
     """TASK_COLUMNS, one row per task of the benchmark; a score of ``low`` counts as 0, one of ``high`` as 1."""
+
+    @property
+    def info(self) -> Benchmark:
+        """What a reader must know about the benchmark."""
+        return benchmark_info(self.benchmark, self.label)
 
     @property
     def own(self) -> list[str]:
@@ -91,7 +99,7 @@ class ScoreTable(Scores):
         return (scores.to_numpy() - low) / (high - low)
 
 
-def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores]) -> ScoreTable:
+def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores], label: str = "") -> ScoreTable:
     """The table of a benchmark from the scores of several readers.
 
     Raises:
@@ -124,6 +132,7 @@ def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores]) -> Sco
         runs=pd.concat(runs, ignore_index=True) if runs else empty(RUN_COLUMNS),
         notes=tuple(note for part in parts for note in part.notes),
         benchmark=benchmark,
+        label=label,
         tasks=tasks,
     )
 
@@ -132,6 +141,7 @@ def write(path: Path, table: ScoreTable, provenance: Provenance) -> None:
     """Write a table as HDF5 of format m3.score-table: a group per frame, a dataset per column."""
     content: hdf5.Tree = {
         "benchmark": table.benchmark,
+        "label": table.label,
         "methods": to_tree(table.methods),
         "tasks": to_tree(table.tasks),
         "scores": to_tree(table.scores),
@@ -156,5 +166,6 @@ def read(path: Path) -> ScoreTable:
         runs=from_tree(content["runs"], RUN_COLUMNS),
         notes=tuple(content["notes"]),
         benchmark=content["benchmark"],
+        label=content["label"],
         tasks=from_tree(content["tasks"], TASK_COLUMNS),
     )

@@ -7,7 +7,7 @@ import pandas as pd
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates, to_csv
-from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.benchmarks import Benchmark
 from m3.analysis.rendering import Cell, Mark, Table, to_html, to_latex, to_markdown
 from m3.analysis.scores import ScoreTable
 
@@ -44,7 +44,7 @@ def files(name: str, aggregates: Aggregates, table: ScoreTable) -> dict[str, str
 
 def scores_table(aggregates: Aggregates, table: ScoreTable) -> Table:
     """Mean and standard deviation of every method on every compared task; below, the aggregates."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     methods = aggregates.methods.method[aggregates.methods.n_tasks > 0].tolist()
     references = table.tasks.set_index("task")
     cells = aggregates.cells.set_index(["method", "task"])
@@ -72,7 +72,7 @@ def scores_table(aggregates: Aggregates, table: ScoreTable) -> Table:
 
 def aggregates_table(aggregates: Aggregates) -> Table:
     """Every metric of every method with its interval, and the probability of improvement."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     metrics = [name for name in _METRICS if name in set(aggregates.metrics.metric)]
     methods = aggregates.methods[aggregates.methods.n_tasks > 0]
     columns = [
@@ -102,7 +102,7 @@ def aggregates_table(aggregates: Aggregates) -> Table:
 
 def runs_table(table: ScoreTable) -> Table:
     """Where the scores of own runs come from: one row per run."""
-    benchmark = benchmark_info(table.benchmark)
+    benchmark = table.info
     rows = []
     for run in table.runs.itertuples():
         revision = run.git_revision[:10] + (" (modified)" if run.git_dirty else "")
@@ -174,7 +174,7 @@ def _aggregate_rows(aggregates: Aggregates, benchmark: Benchmark, methods: Seque
 
 
 def _extent_rows(aggregates: Aggregates, methods: Sequence[str]) -> list[list[Cell]]:
-    word = benchmark_info(aggregates.benchmark).task_word
+    word = aggregates.info.task_word
     counts = aggregates.methods.set_index("method").n_tasks
     tasks = [Cell(f"{counts[method]} of {aggregates.total_tasks}") for method in methods]
     seeds = [Cell(words.seeds(aggregates, method)) for method in methods]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.benchmarks import Benchmark
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -57,7 +57,7 @@ def seeds_in_words(aggregates: Aggregates, method: str) -> str:
 
 def seeds_of_all(aggregates: Aggregates, methods: Sequence[str]) -> str:
     """Seeds of several methods: "5 seeds per game (EfficientZero: 1)"."""
-    word = benchmark_info(aggregates.benchmark).task_word
+    word = aggregates.info.task_word
     by_method = {method: seeds(aggregates, method) for method in methods}
     usual = max(by_method.values(), key=list(by_method.values()).count)
     others = [f"{method}: {number}" for method, number in by_method.items() if number != usual]
@@ -72,13 +72,13 @@ def tasks(aggregates: Aggregates) -> str:
 
 def extent(aggregates: Aggregates) -> str:
     """What was scored and when: "26 games, after 100 K agent steps (400 K frames)"."""
-    budget = benchmark_info(aggregates.benchmark).budget
+    budget = aggregates.info.budget
     return f"{tasks(aggregates)}, {budget}" if budget else tasks(aggregates)
 
 
 def part_of_tasks(aggregates: Aggregates, some: Sequence[str]) -> str:
     """Some tasks of the benchmark: "3 of 26 games (Alien, Amidar, Assault)", or all: "26 games"."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     if len(some) == aggregates.total_tasks:
         return benchmark.tasks(len(some))
     names = f" ({', '.join(some)})" if len(some) <= 4 else ""
@@ -92,7 +92,7 @@ def intervals(repetitions: int) -> str:
 
 def warnings(aggregates: Aggregates) -> list[str]:
     """What must stand on the face of a figure: a partial benchmark, own runs shorter than the benchmark's budget."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     found = []
     if len(aggregates.tasks) < aggregates.total_tasks:
         found.append(f"Partial benchmark: {tasks(aggregates)}")
@@ -110,6 +110,6 @@ def not_shown(aggregates: Aggregates) -> list[str]:
     rows = aggregates.methods[~aggregates.methods.complete]
     if rows.empty:
         return []
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     parts = [f"{row.method} ({row.n_tasks} of {benchmark.tasks(len(aggregates.tasks))})" for row in rows.itertuples()]
     return [f"Not comparable, so not shown: {', '.join(parts)}."]

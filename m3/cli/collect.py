@@ -16,6 +16,8 @@ python -m m3 collect --benchmark atari100k --published results/published --runs 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
+    label = "its name in figures, where it is not a published one (default: that of --benchmark)"
+    parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=label)
     parser.add_argument(
         "--published", type=Path, required=True, metavar="FOLDER", help="runs.csv, curves.csv.gz, references.csv"
     )
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         tasks = read_references(args.published, args.benchmark)
     parts = [read_published(args.published, args.benchmark)] if args.scores != "own" else []
     parts += [read_own(args.runs, args.benchmark, _labels(args.labels))] if args.runs else []
-    table = scores.combine(args.benchmark, tasks, parts)
+    table = scores.combine(args.benchmark, tasks, parts, args.benchmark_label)
     settings = {"benchmark": args.benchmark, "scores": args.scores, "labels": args.labels}
     scores.write(args.output, table, provenance(settings, table))
     for note in table.notes:

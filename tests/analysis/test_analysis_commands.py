@@ -89,7 +89,8 @@ def test_a_benchmark_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[s
     runs = [write_run(tmp_path / "runs", "corridor", task="Corridor-v0", seed=seed, returns=(4.0,)) for seed in (0, 1)]
     scores, statistics, csv = tmp_path / "scores.h5", tmp_path / "aggregates.h5", tmp_path / "aggregates.csv"
     given = ["--published", str(PUBLISHED), "--output", str(scores), "--runs", *map(str, runs)]
-    collect = ["collect", "--benchmark", "corridor", *given, "--reference-words", "random walk", "shortest way"]
+    collect = ["collect", "--benchmark", "corridor", "--benchmark-label", "Long corridor", *given]
+    collect += ["--reference-words", "random walk", "shortest way"]
     assert main([*collect, "--references", "Corridor-v0=2,2"]) == 2
     assert "references of Corridor-v0: the high one must exceed the low one" in capsys.readouterr().err
     assert main([*collect, "--references", "Corridor-v0=2,10"]) == 0
@@ -99,7 +100,9 @@ def test_a_benchmark_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[s
     shown = ["--scores", str(scores), "--aggregates", str(statistics), "--output", str(tmp_path / "out")]
     assert main(["figures", *shown]) == 0
     assert main(["tables", *shown]) == 0
-    assert "Random walk" in (tmp_path / "out/table_scores.md").read_text()
+    table = (tmp_path / "out/table_scores.md").read_text()
+    assert "Random walk" in table
+    assert "Long corridor: scores of every task" in table
 
 
 def test_a_bad_label_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

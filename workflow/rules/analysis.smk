@@ -17,12 +17,14 @@ rule collect:
         mem_mb=4000,
         runtime=20,
     params:
+        benchmark_label=lambda wildcards: analysis_of(wildcards).label,
         scores=lambda wildcards: analysis_of(wildcards).scores,
         runs=lambda wildcards: [suite.run_folder(run) for run in analysis_of(wildcards).runs],
         labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
         references=lambda wildcards: suite.reference_arguments(PLAN, wildcards.benchmark),
     shell:
-        "python -m m3 collect --benchmark {wildcards.benchmark} --published results/published --scores {params.scores}"
+        "python -m m3 collect --benchmark {wildcards.benchmark} --benchmark-label {params.benchmark_label:q}"
+        " --published results/published --scores {params.scores}"
         " --runs {params.runs} --labels {params.labels:q} {params.references:q} --output {output.scores} > {log} 2>&1"
 
 

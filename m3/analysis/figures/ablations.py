@@ -4,7 +4,6 @@ from matplotlib.figure import Figure
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.figures.intervals import ROW, draw_interval, fit_intervals, format_scores
 from m3.analysis.figures.page import page
 from m3.analysis.style import QUIET, WIDE, look, tint
@@ -12,7 +11,7 @@ from m3.analysis.style import QUIET, WIDE, look, tint
 
 def ablations_figure(aggregates: Aggregates) -> Figure:
     """What changes when a part of the agent is left out: IQM and every task, against the full agent."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     rows = aggregates.ablations
     base = aggregates.own[0]
     body = max(1, len(rows)) * 2.6 * ROW

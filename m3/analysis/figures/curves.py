@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.figures.intervals import format_scores
 from m3.analysis.figures.page import Grid, axis_label, page
 from m3.analysis.style import FAINT, WIDE, Look, emphasized, look
@@ -25,7 +24,7 @@ _HIGHLIGHTED = 4
 
 def curves_figure(aggregates: Aggregates) -> Figure:
     """IQM of the normalised score against steps; methods without curves are a point at the end."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     curves = {str(method): rows for method, rows in aggregates.curves.groupby("method")}
     without = [method for method in aggregates.complete if method not in curves]
     height, left, right, bottom = 2.9, 0.48, 1.3, 0.4
@@ -60,7 +59,7 @@ def curves_figure(aggregates: Aggregates) -> Figure:
 
 def task_curves_figure(aggregates: Aggregates) -> Figure:
     """Mean raw score of every task against steps: the best methods in colour, the others in grey."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     curves = dict(list(aggregates.task_curves.groupby(["method", "task"])))
     methods = [m for m in aggregates.methods.method if m in set(aggregates.task_curves.method)]
     highlighted = [*methods[:_HIGHLIGHTED], *(method for method in aggregates.own if method in methods[_HIGHLIGHTED:])]
@@ -161,7 +160,7 @@ def _label_ends(axes: Axes, ends: dict[str, float], width: float, height: float,
         width, height: size of the axes in points.
         aggregates: where the values come from.
     """
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     low, high = axes.get_ylim()
     methods = sorted(ends, key=lambda method: -ends[method])
     wanted = np.array([(ends[method] - low) / (high - low) * height for method in methods])

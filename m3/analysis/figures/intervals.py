@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.benchmarks import Benchmark
 from m3.analysis.figures.page import page, write
 from m3.analysis.style import INK, NARROW, QUIET, WIDE, emphasized, look, tint
 
@@ -28,7 +28,7 @@ _METRICS = {
 
 def aggregates_figure(aggregates: Aggregates) -> Figure:
     """Mean, median, interquartile mean and optimality gap of every method that has all compared tasks."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     methods = aggregates.complete
     body = len(methods) * ROW
     sheet = page(
@@ -58,7 +58,7 @@ def aggregates_figure(aggregates: Aggregates) -> Figure:
 
 def iqm_figure(aggregates: Aggregates) -> Figure:
     """Bars of the interquartile mean of every method that has all compared tasks."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     methods = aggregates.complete
     body = len(methods) * ROW
     sheet = page(
@@ -79,7 +79,7 @@ def iqm_figure(aggregates: Aggregates) -> Figure:
 
 def improvement_figure(aggregates: Aggregates) -> Figure:
     """Probability that the reference scores higher than each other method, on the tasks that both have."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     rows = aggregates.improvement.set_index("method")
     reference = aggregates.reference
     body = max(1, len(rows)) * ROW
@@ -110,7 +110,7 @@ def improvement_figure(aggregates: Aggregates) -> Figure:
 
 def _note_missing_tasks(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
     """Beside a method that lacks some tasks: on how many it was compared."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     for row, value in enumerate(rows.itertuples()):
         if value.n_tasks < len(aggregates.tasks):
             text = f"{value.n_tasks} of {benchmark.tasks(len(aggregates.tasks))} only"
@@ -130,7 +130,7 @@ def draw_intervals(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates, numbe
         aggregates: where the rows come from.
         numbers: whether to write the estimates.
     """
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     for row, (method, value) in enumerate(rows.iterrows()):
         number = words.normalized(benchmark, value.estimate) if numbers else ""
         draw_interval(axes, row, value.estimate, value.low, value.high, look(str(method), aggregates.own).color, number)
@@ -142,7 +142,7 @@ def draw_intervals(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates, numbe
 
 def draw_bars(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
     """As ``draw_intervals``, with bars from 0 to the estimates and whiskers from low to high."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     for row, (method, value) in enumerate(rows.iterrows()):
         axes.barh(row, value.estimate, height=0.68, color=look(str(method), aggregates.own).color, zorder=2)
         if np.isfinite(value.low):
@@ -200,7 +200,7 @@ def _rows(axes: Axes, count: int) -> None:
 
 
 def _one_task(aggregates: Aggregates) -> str:
-    word = benchmark_info(aggregates.benchmark).task_word
+    word = aggregates.info.task_word
     return f" Of one {word}, mean and median are the same." if len(aggregates.tasks) == 1 else ""
 
 

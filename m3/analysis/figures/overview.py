@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.figures.intervals import ROW, draw_bars, label_methods
 from m3.analysis.figures.page import page
 from m3.analysis.style import WIDE
@@ -24,12 +23,12 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
         "M3 and other agents: interquartile mean (IQM)",
         f"Bars and numbers: IQM of normalised scores; longer is better. Whiskers: 95% stratified bootstrap intervals "
         f"({repetitions} resamples); methods with one seed have none.",
-        [f"{benchmark_info(a.benchmark).label}: {text}" for a in benchmarks for text in words.warnings(a)],
+        [f"{a.info.label}: {text}" for a in benchmarks for text in words.warnings(a)],
         [_footnote(aggregates) for aggregates in benchmarks],
     )
     width = WIDE / len(benchmarks)
     for column, aggregates in enumerate(benchmarks):
-        benchmark, methods = benchmark_info(aggregates.benchmark), aggregates.complete
+        benchmark, methods = aggregates.info, aggregates.complete
         height = len(methods) * ROW
         axes = sheet.axes(column * width + _NAMES, 0.42 + rows * ROW - height, width - _NAMES - 0.1, height)
         draw_bars(axes, aggregates.metric("iqm").loc[methods], aggregates)
@@ -40,6 +39,6 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
 
 
 def _footnote(aggregates: Aggregates) -> str:
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     scale = benchmark.scale.strip("()")
     return f"{benchmark.label}: {words.extent(aggregates)}; {scale}. {' '.join(words.not_shown(aggregates))}"

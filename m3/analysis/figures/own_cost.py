@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.figures.intervals import ROW
 from m3.analysis.figures.page import page, write
 from m3.analysis.scores import ScoreTable
@@ -15,7 +14,7 @@ from m3.analysis.style import WIDE, Look, look, tint
 
 def own_cost_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     """Run time, speed and total device time of own runs, per method and device."""
-    benchmark = benchmark_info(table.benchmark)
+    benchmark = table.info
     groups = list(table.runs.groupby(["method", "device"], sort=False))
     names = [f"{method} on {device}" for (method, device), _ in groups]
     body = max(2, len(groups)) * 1.6 * ROW

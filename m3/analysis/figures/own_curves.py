@@ -12,7 +12,6 @@ from matplotlib.typing import LineStyleType
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.aggregation import REFERENCE
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.figures.page import Grid, axis_label, page
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import QUIET, WIDE, look
@@ -42,7 +41,7 @@ class _Panels:
 
 def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     """Evaluations during training and the final score of own runs, beside published final scores."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     panels = _panels(aggregates, table)
     few = len(panels.names) <= 3
     grid = Grid.balanced(

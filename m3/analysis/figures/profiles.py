@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.benchmarks import Benchmark
 from m3.analysis.figures.intervals import format_scores
 from m3.analysis.figures.page import Grid, axis_label, page
 from m3.analysis.style import FAINT, INK, QUIET, WIDE, look
@@ -16,7 +16,7 @@ _OTHER = (0, (4, 1))
 
 def profiles_figure(aggregates: Aggregates) -> Figure:
     """One panel per method: its profile with band, the reference's, and all others faintly."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     methods = aggregates.complete
     reference = aggregates.reference if aggregates.reference in methods else methods[0]
     others = [method for method in methods if method != reference] or [reference]
@@ -65,7 +65,7 @@ def _panel(axes: Axes, aggregates: Aggregates, method: str, reference: str) -> N
     axes.set_ylim(0, 1.02)
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.grid(axis="y")
-    _threshold_axis(axes, profiles[reference].threshold.max(), benchmark_info(aggregates.benchmark))
+    _threshold_axis(axes, profiles[reference].threshold.max(), aggregates.info)
     name, seeds = f"{method} ", words.seeds_in_words(aggregates, method)
     title = axes.set_title(name, color=look(method, aggregates.own).color)
     axes.annotate(seeds, (1, 0), xycoords=title, size=6, color=QUIET, va="bottom")

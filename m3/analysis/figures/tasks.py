@@ -8,7 +8,6 @@ from matplotlib.ticker import MaxNLocator
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import benchmark_info
 from m3.analysis.figures.page import Grid, axis_label, page, write
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, QUIET, WIDE, emphasized, look
@@ -23,7 +22,7 @@ _LEAST_SHARE = 0.5
 
 def tasks_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     """Mean raw score of every method on every compared task, with the range of its seeds."""
-    benchmark = benchmark_info(aggregates.benchmark)
+    benchmark = aggregates.info
     counts = aggregates.methods.set_index("method").n_tasks
     methods = counts.index[counts >= _LEAST_SHARE * len(aggregates.tasks)].tolist()
     row_height = _ROW if len(aggregates.tasks) > 2 else 2 * _ROW
