@@ -113,13 +113,15 @@ class Canvas:
         """One horizontal bar per value in [-1, 1], from the middle, top to bottom; numbered where there is room."""
         self.rectangle(box, SURFACE)
         middle = box.x + box.width // 2
+        numbered = box.height >= _LEAST_ROW * len(values)
+        reach = box.width // 2 - (24 if numbered else 4)
         edges = np.linspace(box.y, box.bottom, len(values) + 1).round().astype(int)
         for row, (value, top, bottom) in enumerate(zip(np.clip(values, -1, 1), edges[:-1], edges[1:], strict=True)):
-            end = middle + round(float(value) * (box.width // 2 - 4))
+            end = middle + round(float(value) * reach)
             gap = 1 if bottom - top > 2 else 0
             left, right = sorted((middle, end))
             self.rectangle(Box(left, int(top) + gap, max(right - left, 1), int(bottom - top) - gap), color)
-            if bottom - top >= _LEAST_ROW:
+            if numbered:
                 self.text(box.x + 6, int(top + bottom) // 2, str(row), 11, QUIET, anchor="lm")
         self.rectangle(Box(middle, box.y, 1, box.height), QUIET)
 
