@@ -58,7 +58,7 @@ class Component(ABC):
         self._max_gradient_norm = optimizer.max_gradient_norm
         decay = optimizer.weight_decay
         groups = module.parameters() if decay_all else decay_matrices_only(module, decay)
-        self._optimizer = torch.optim.AdamW(groups, lr=optimizer.learning_rate, weight_decay=decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=optimizer.learning_rate, weight_decay=decay, fused=True)
 
     @abstractmethod
     def ready(self) -> bool:
