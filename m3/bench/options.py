@@ -22,6 +22,7 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     )
     parser.add_argument("--batch", type=int, metavar="N", help="in place of the settings' batch size")
     parser.add_argument("--precision", choices=get_args(Precision), help="in place of the settings'")
+    parser.add_argument("--no-perceptual", action="store_true", help="leave out the tokenizer's perceptual distance")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
 
@@ -37,7 +38,7 @@ def set_up(args: argparse.Namespace) -> "tuple[Bench, list[str]]":
     from m3.training.devices import select_device
 
     device = select_device(args.device)
-    settings = bench_settings(args.benchmark, args.variant, args.batch, args.precision)
+    settings = bench_settings(args.benchmark, args.variant, args.batch, args.precision, not args.no_perceptual)
     if args.stored_steps < settings.sequences.length:
         raise UserError(f"--stored-steps must be at least {settings.sequences.length}, got {args.stored_steps}")
     bench = Bench(settings, device, args.stored_steps)

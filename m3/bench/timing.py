@@ -179,9 +179,16 @@ def projected_hours(settings: RunSettings, timings: list[Timing]) -> dict[str, f
 
 
 def bench_settings(
-    benchmark: str, variant: str, batch_size: int | None = None, precision: Precision | None = None
+    benchmark: str,
+    variant: str,
+    batch_size: int | None = None,
+    precision: Precision | None = None,
+    perceptual: bool = True,
 ) -> RunSettings:
-    """The settings of a benchmark's runs, with another batch size of all components or precision where given."""
+    """The settings of a benchmark's runs, with another batch size of all components or precision where given.
+
+    Without ``perceptual``, the tokenizer's perceptual distance is left out.
+    """
     loaded = load_benchmark(benchmark)
     settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0))
     content = settings.model_dump()
@@ -189,6 +196,8 @@ def bench_settings(
         for part in COMPONENTS:
             if content[part] is not None:
                 content[part]["schedule"]["batch_size"] = batch_size
+    if not perceptual and content["tokenizer"] is not None:
+        content["tokenizer"]["perceptual"] = "none"
     if precision is not None:
         content["precision"] = precision
     return validate(RunSettings, [Layer("the command's options", content)])

@@ -32,10 +32,11 @@ def test_hours_are_steps_times_seconds() -> None:
     assert projected_hours(settings, [timing]) == {"world_model": pytest.approx(steps * timing.seconds / 3600)}
 
 
-def test_batch_and_precision_replace_the_settings() -> None:
-    settings = bench_settings("atari100k", "tiny", batch_size=12, precision="bf16")
+def test_options_replace_the_settings() -> None:
+    settings = bench_settings("atari100k", "m3", batch_size=12, precision="bf16", perceptual=False)
     assert settings.precision == "bf16"
     assert settings.tokenizer is not None
+    assert settings.tokenizer.perceptual == "none"
     parts = (settings.tokenizer, settings.world_model, settings.controller)
     assert [part.schedule.batch_size for part in parts] == [12, 12, 12]
 
