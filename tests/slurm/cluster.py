@@ -40,6 +40,7 @@ SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 MinJobAge=3600
+MessageTimeout=100
 KillWait=10
 OverTimeLimit=1
 ReturnToService=2
