@@ -9,6 +9,7 @@ from typing import NamedTuple
 from projects import Project, copy_project
 
 PROFILE = ["--profile", "slurm", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
+PROFILE += ["--max-status-checks-per-second", "1"]
 """This cluster keeps no accounts; and the plugin would look at the jobs for the first time after 40 seconds."""
 SEEDS = range(3)
 EPOCHS = 120
