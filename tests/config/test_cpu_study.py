@@ -3,29 +3,34 @@
 from collections import defaultdict
 from pathlib import Path
 
-from m3.config.plan import load_experiment
+import pytest
 
-PLAN = load_experiment(Path("config/cpu_study.yaml"))
+from m3.config.plan import Plan, load_experiment
 
 
-def test_random_play_is_measured_wherever_an_agent_is() -> None:
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return load_experiment(Path("config/cpu_study.yaml"))
+
+
+def test_random_play_is_measured_wherever_an_agent_is(plan: Plan) -> None:
     seeds = defaultdict(set)
-    for run in PLAN.runs:
+    for run in plan.runs:
         seeds[run.variant, run.benchmark, run.task].add(run.seed)
     for (_, benchmark, task), those in seeds.items():
-        assert those <= seeds["random", benchmark, task] == {0, 1, 2, 3, 4}
+        assert those == seeds["random", benchmark, task]
+        assert len(those) >= 3
 
 
-def test_random_play_trains_nothing() -> None:
-    for run, settings in PLAN.runs.items():
+def test_random_play_trains_nothing(plan: Plan) -> None:
+    for run, settings in plan.runs.items():
         if run.variant == "random":
             for part in (settings.tokenizer, settings.world_model, settings.controller):
                 assert part is None or part.schedule.start_after_epoch >= settings.epochs
 
 
-def test_agents_have_five_seeds_and_the_budget_of_their_benchmark() -> None:
-    for run, settings in PLAN.runs.items():
-        benchmark = PLAN.benchmarks[run.benchmark]
-        if run.benchmark.startswith("cpu_") and run.variant != "random":
-            assert settings.epochs * settings.collection.steps_per_epoch == benchmark.environment_steps
-            assert benchmark.seeds == 5
+def test_agents_have_the_budget_of_their_benchmark(plan: Plan) -> None:
+    for run, settings in plan.runs.items():
+        if run.variant != "random":
+            steps = settings.epochs * settings.collection.steps_per_epoch
+            assert steps == plan.benchmarks[run.benchmark].environment_steps
