@@ -11,7 +11,7 @@ from m3.data import hdf5
 from m3.data.provenance import Provenance
 from m3.errors import UserError
 
-FORMAT = "m3.aggregates"
+FORMAT, VERSION = "m3.aggregates", 2
 
 FRAMES = {
     "methods": ["method", "variant", "step_unit", "steps", "n_seeds", "n_seeds_max", "n_tasks", "complete"],
@@ -98,7 +98,7 @@ def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
         "reference": aggregates.reference,
         **{name: to_tree(getattr(aggregates, name)) for name in FRAMES},
     }
-    hdf5.write(path, FORMAT, content, provenance)
+    hdf5.write(path, FORMAT, content, provenance, VERSION)
 
 
 def read(path: Path, benchmark: str | None = None) -> Aggregates:
@@ -111,7 +111,7 @@ def read(path: Path, benchmark: str | None = None) -> Aggregates:
     Raises:
         UserError: the file is missing, damaged, or of another format or benchmark.
     """
-    content, _ = hdf5.read(path, FORMAT)
+    content, _ = hdf5.read(path, FORMAT, VERSION)
     if benchmark not in (None, content["benchmark"]):
         raise UserError(f"{path}: statistics of {content['benchmark']}, where those of {benchmark} are needed")
     return Aggregates(

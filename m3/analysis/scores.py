@@ -13,7 +13,7 @@ from m3.data import hdf5
 from m3.data.provenance import Provenance
 from m3.errors import UserError, unknown_name
 
-FORMAT = "m3.score-table"
+FORMAT, VERSION = "m3.score-table", 2
 
 AGENT_STEPS = "agent steps"
 AUTHORS_STEPS = "steps as the method's authors count them"
@@ -149,7 +149,7 @@ def write(path: Path, table: ScoreTable, provenance: Provenance) -> None:
         "runs": to_tree(table.runs),
         "notes": list(table.notes),
     }
-    hdf5.write(path, FORMAT, content, provenance)
+    hdf5.write(path, FORMAT, content, provenance, VERSION)
 
 
 def read(path: Path) -> ScoreTable:
@@ -158,7 +158,7 @@ def read(path: Path) -> ScoreTable:
     Raises:
         UserError: the file is missing, damaged or of another format.
     """
-    content, _ = hdf5.read(path, FORMAT)
+    content, _ = hdf5.read(path, FORMAT, VERSION)
     return ScoreTable(
         methods=from_tree(content["methods"], METHOD_COLUMNS),
         scores=from_tree(content["scores"], SCORE_COLUMNS),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from m3.analysis import aggregates
 from m3.cli import main
 from m3.config.yaml_files import dump_yaml
 from m3.data import hdf5, provenance
@@ -154,10 +155,11 @@ def test_a_run_trained_by_one_software_after_another_is_found(root: Path, proble
 
 def test_statistics_that_do_not_follow_from_the_scores_are_found(root: Path, problems: Problems) -> None:
     path = root / "results/own/craftax1m/aggregates.h5"
-    content, attributes = hdf5.read(path, "m3.aggregates")
+    content, attributes = hdf5.read(path, aggregates.FORMAT, aggregates.VERSION)
     before = content["metrics"]["estimate"][0]
     content["metrics"]["estimate"][0] += 0.5
-    hdf5.write(path, "m3.aggregates", content, Provenance(attributes["config"], attributes["config_hash"], [0, 1]))
+    origin = Provenance(attributes["config"], attributes["config_hash"], [0, 1])
+    hdf5.write(path, aggregates.FORMAT, content, origin, aggregates.VERSION)
     found = problems("craftax1m/table_aggregates.md")
     [problem] = [
         text for text in found if text.startswith("results/own/craftax1m/aggregates.h5: metrics: estimate of M3")
@@ -191,4 +193,4 @@ def test_what_cannot_be_verified_is_one_line(root: Path, capsys: pytest.CaptureF
     assert "there is no figure or table 'other' of craftax1m" in capsys.readouterr().out
     (root / "results/own/craftax1m/scores.h5").write_bytes(b"damaged")
     assert main(["verify", str(root / "figures/own/craftax1m/iqm.pdf")]) == 2
-    assert "scores.h5: not a file written by M3" in capsys.readouterr().err
+    assert "scores.h5: not a file of M3's" in capsys.readouterr().err
