@@ -108,10 +108,10 @@ def test_foreign_files_are_refused(tmp_path):
     path = tmp_path / "foreign"
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "m3.scores"
-    assert_refused(path, "not a file written by M3")
+    assert_refused(path, "not a file of M3's")
     for content in (b"", b"returns,lengths\n1,2\n", b"\x89PNG" * 1000):
         path.write_bytes(content)
-        assert_refused(path, "not a file written by M3")
+        assert_refused(path, "not a file of M3's")
     assert_refused(tmp_path, "cannot be read: Is a directory")
     assert_refused(tmp_path / "missing.h5", "no such file")
 

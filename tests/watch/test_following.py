@@ -6,10 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import train
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_runs import toy_settings
+from trained_folders import train
 
 from m3.data import hdf5
 from m3.errors import UserError
