@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from m3.analysis.verification import verify
 from m3.config.plan import Plan, load_experiment
 
 
@@ -34,3 +35,9 @@ def test_agents_have_the_budget_of_their_benchmark(plan: Plan) -> None:
         if run.variant != "random":
             steps = settings.epochs * settings.collection.steps_per_epoch
             assert steps == plan.benchmarks[run.benchmark].environment_steps
+
+
+def test_the_numbers_of_the_page_come_from_the_episodes(plan: Plan) -> None:
+    for benchmark in {run.benchmark for run in plan.runs}:
+        findings = verify([Path("figures/cpu_study", benchmark, "table_scores.md")])
+        assert not findings.problems
