@@ -95,7 +95,10 @@ class GymnasiumAdapter(Environment):
             self._env.close()
             self._env = drawing
             self._replay()
-        image = self._env.render()
+        try:
+            image = self._env.render()
+        except Exception as error:  # a simulator's own, such as mujoco.FatalError where OpenGL is missing
+            raise UserError(f"{self._task} cannot be rendered here: {type(error).__name__}: {error}") from error
         if not isinstance(image, np.ndarray):
             raise UserError(f"{self._task} cannot be rendered as an image")
         return image

@@ -90,6 +90,17 @@ def test_rendering_starts_in_the_middle_of_an_episode_without_disturbing_it(ever
         np.testing.assert_array_equal(seen.render(), np.full((50, 60, 3), count))
 
 
+def test_a_simulator_that_cannot_draw_here_is_said_in_one_line(everything, make, monkeypatch):
+    def fail(self):
+        raise RuntimeError("no OpenGL")
+
+    monkeypatch.setattr(Everything, "render", fail)
+    environment = make("gymnasium", everything)
+    environment.reset(seed=0)
+    with pytest.raises(UserError, match="cannot be rendered here: RuntimeError: no OpenGL"):
+        environment.render()
+
+
 def test_ends_and_limits_are_the_environments_own(make):
     """CartPole falls under a constant action; Pendulum only ever reaches its limit of 200 steps."""
     cart_pole, pendulum = make("gymnasium", "CartPole-v1"), make("gymnasium", "Pendulum-v1")
