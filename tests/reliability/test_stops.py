@@ -62,8 +62,10 @@ def test_a_checkpoint_is_written_to_its_end(undisturbed: Path, tmp_path: Path, m
     with stop.handling_signals():
         assert not train(tmp_path, stop=stop)
     monkeypatch.undo()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore the signal
     with pytest.raises(KeyboardInterrupt), in_epoch(4, lambda: signal.raise_signal(signal.SIGINT)):
         train(tmp_path)  # continues with epoch 4; its own handler was taken away again
+    signal.signal(signal.SIGINT, handler)
     assert train(tmp_path)
     assert_same(undisturbed, tmp_path)
 
