@@ -33,7 +33,7 @@ def set_up(args: argparse.Namespace) -> "tuple[Bench, list[str]]":
     Raises:
         UserError: a name is not known, a number not possible.
     """
-    from m3.bench.timing import Bench, bench_settings
+    from m3.bench.timing import Bench, bench_settings, timed_parts
     from m3.errors import UserError, unknown_name
     from m3.training.devices import select_device
 
@@ -41,8 +41,7 @@ def set_up(args: argparse.Namespace) -> "tuple[Bench, list[str]]":
     settings = bench_settings(args.benchmark, args.variant, args.batch, args.precision, not args.no_perceptual)
     if args.stored_steps < settings.sequences.length:
         raise UserError(f"--stored-steps must be at least {settings.sequences.length}, got {args.stored_steps}")
-    bench = Bench(settings, device, args.stored_steps)
-    asked = args.component.replace("-", "_")
-    if asked != "all" and asked not in bench.parts():
-        raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *bench.parts()])
-    return bench, bench.parts() if asked == "all" else [asked]
+    asked, parts = args.component.replace("-", "_"), timed_parts(settings)
+    if asked != "all" and asked not in parts:
+        raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *parts])
+    return Bench(settings, device, args.stored_steps), parts if asked == "all" else [asked]

@@ -100,10 +100,6 @@ class Bench:
         order = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
         return profile.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=40)
 
-    def parts(self) -> list[str]:
-        """The parts that the settings have."""
-        return [part for part in PARTS if part not in COMPONENTS or part in self._trainer.components]
-
     def _work(self, part: str) -> Generator[None, None, None]:
         """Endless steps of a part."""
         trainer = self._trainer
@@ -167,6 +163,11 @@ class Bench:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 1e9
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def timed_parts(settings: RunSettings) -> list[str]:
+    """The parts that runs of these settings have."""
+    return [part for part in PARTS if part != "tokenizer" or settings.tokenizer is not None]
 
 
 def projected_hours(settings: RunSettings, timings: list[Timing]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from textwrap import indent
 from types import ModuleType
@@ -60,6 +61,18 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     )
     command.add_arguments(parser)
     return parser
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """The argument of the commands that look at a whole experiment."""
+    parser.add_argument(
+        "experiment",
+        type=Path,
+        nargs="?",
+        default=Path("config/paper.yaml"),
+        metavar="EXPERIMENT",
+        help="its file (default: %(default)s)",
+    )
 
 
 def _examples(lines: str) -> str:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_experiment
+
 HELP = "tell what of an experiment will and will not work on this cluster, and what to change"
 
 EXAMPLES = """\
@@ -12,14 +14,7 @@ python -m m3 doctor config/quickstart.yaml --job    # also send a small job
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "experiment",
-        type=Path,
-        nargs="?",
-        default=Path("config/paper.yaml"),
-        metavar="EXPERIMENT",
-        help="its file (default: %(default)s)",
-    )
+    add_experiment(parser)
     parser.add_argument(
         "--profile",
         type=Path,

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from m3.cli import add_experiment
+
 if TYPE_CHECKING:
     from m3.status import RunStatus
 
@@ -23,14 +25,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "experiment",
-        type=Path,
-        nargs="?",
-        default=Path("config/paper.yaml"),
-        metavar="EXPERIMENT",
-        help="its file (default: %(default)s)",
-    )
+    add_experiment(parser)
     parser.add_argument(
         "--results",
         type=Path,
