@@ -51,6 +51,7 @@ rule train:
         " | (trap '' INT TERM; exec tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
+# Before further trainings: scores, and what is wrong with them, show while the others still wait for a GPU.
 rule evaluate:
     input:
         weights=rules.train.output.weights,
@@ -58,6 +59,7 @@ rule evaluate:
         scores="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/scores.h5",
     log:
         "logs/evaluate/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    priority: 1
     conda:
         "../../envs/train.yaml"
     threads: suite.job_resource(PLAN, "evaluate", "threads")
