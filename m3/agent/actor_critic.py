@@ -34,16 +34,52 @@ class Trunk(nn.Module):
         super().__init__()
         self.observation_encoder = ObservationEncoder(views, tokens, settings.token_embedding_size, settings.mlp)
         self.action_encoder = ActionEncoder(actions, settings.mlp[-1])
-        self.lstm = nn.LSTMCell(settings.mlp[-1], settings.lstm_width)
+        self.lstm = nn.LSTM(settings.mlp[-1], settings.lstm_width, batch_first=True)
 
-    def remember(self, inputs: Tensor, state: LSTMState) -> LSTMState:
-        """One LSTM step, in float32: inputs (B, mlp[-1])."""
+    def observe(self, views: Mapping[str, Tensor], state: LSTMState) -> LSTMState:
+        """Read an observation (B, *shape per modality)."""
+        return self._step(self.observation_encoder(views), state)
+
+    def act(self, actions: Tensor, state: LSTMState) -> LSTMState:
+        """Hear which action (B, A) was executed."""
+        return self._step(self.action_encoder(actions), state)
+
+    def unroll(self, views: Mapping[str, Tensor], actions: Tensor, state: LSTMState) -> Tensor:
+        """Hidden states (B, T, width) after each of T observations, with an action after each but the last.
+
+        The same as T times ``observe`` and ``act``, in few large operations.
+
+        Args:
+            views: (B, T, *shape) per modality.
+            actions: (B, T - 1, A).
+            state: before the first observation.
+        """
+        observed, acted = self._encode(views, actions)
+        pairs = torch.stack((observed[:, :-1], acted), dim=2).flatten(1, 2)
+        inputs = torch.cat((pairs, observed[:, -1:]), dim=1)
         with full_precision(inputs):
-            return self.lstm(inputs.float(), state)
+            outputs, _ = self.lstm(inputs.float(), (state[0][None], state[1][None]))
+        return outputs[:, ::2]
 
-    def encode(self, views: Mapping[str, Tensor]) -> Tensor:
-        """Observation inputs of the LSTM, (B, *shape) -> (B, mlp[-1]); needs no state."""
-        return self.observation_encoder(views)
+    def burn_in(self, views: Mapping[str, Tensor], actions: Tensor, mask: Tensor, state: LSTMState) -> LSTMState:
+        """The state after steps (B, T, ...); those where ``mask`` (B, T) is false leave zeros."""
+        observed, acted = self._encode(views, actions)
+        keep = mask.to(observed.dtype)[..., None]
+        for t in range(mask.shape[1]):
+            h, c = self._step(acted[:, t], self._step(observed[:, t], state))
+            state = h * keep[:, t], c * keep[:, t]
+        return state
+
+    def _encode(self, views: Mapping[str, Tensor], actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of the LSTM from steps (B, T, ...): of observations and of actions, (B, T, mlp[-1]) each."""
+        flat = {name: view.flatten(0, 1) for name, view in views.items()}
+        observed = self.observation_encoder(flat).unflatten(0, (len(actions), -1))
+        return observed, self.action_encoder(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
+
+    def _step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
+        """One LSTM step, in float32: inputs (B, mlp[-1]). For a single one, ``nn.LSTM`` is far slower."""
+        with full_precision(inputs):
+            return torch.lstm_cell(inputs.float(), state, *self.lstm.all_weights[0])
 
 
 class PolicyOutput(NamedTuple):
@@ -92,16 +128,26 @@ class ActorCritic(nn.Module):
 
     def observe(self, views: Mapping[str, Tensor], state: PolicyState) -> tuple[PolicyOutput, PolicyState]:
         """Read an observation (B, *shape per modality): action logits and value, and the state after it."""
-        state = tuple(
-            trunk.remember(trunk.encode(views), part) for trunk, part in zip(self._trunks, state, strict=True)
-        )
+        state = tuple(trunk.observe(views, part) for trunk, part in zip(self._trunks, state, strict=True))
         return PolicyOutput(self.actor(state[0][0]), self.critic(state[-1][0])), state
 
     def act(self, actions: Tensor, state: PolicyState) -> PolicyState:
         """Tell the LSTM which action (B, A) was executed."""
-        return tuple(
-            trunk.remember(trunk.action_encoder(actions), part) for trunk, part in zip(self._trunks, state, strict=True)
-        )
+        return tuple(trunk.act(actions, part) for trunk, part in zip(self._trunks, state, strict=True))
+
+    def unroll(self, views: Mapping[str, Tensor], actions: Tensor, state: PolicyState) -> PolicyOutput:
+        """Read T observations and hear the action after each but the last.
+
+        Args:
+            views: (B, T, *shape) per modality.
+            actions: (B, T - 1, A).
+            state: before the first observation.
+
+        Returns:
+            What is read after each observation, (B, T, ...).
+        """
+        hidden = [trunk.unroll(views, actions, part) for trunk, part in zip(self._trunks, state, strict=True)]
+        return PolicyOutput(self.actor(hidden[0]), self.critic(hidden[-1]))
 
     def distribution(self, logits: Tensor) -> IndependentCategoricals:
         """Over the classes of each action dimension; means over dimensions where continuous."""
@@ -116,17 +162,7 @@ class ActorCritic(nn.Module):
             actions: (B, T, A).
             mask: bool (B, T); steps before an episode's first are false and leave the zero state.
         """
-        batch, steps = mask.shape
-        flat_views = {name: v.flatten(0, 1) for name, v in views.items()}
-        keep = mask.to(self.actor.weight.dtype)[..., None]
-        final = []
-        for trunk in self._trunks:
-            observed = trunk.encode(flat_views).unflatten(0, (batch, steps))
-            acted = trunk.action_encoder(actions.flatten(0, 1)).unflatten(0, (batch, steps))
-            h, c = self.initial_state(batch)[0]
-            for t in range(steps):
-                h, c = trunk.remember(observed[:, t], (h, c))
-                h, c = trunk.remember(acted[:, t], (h, c))
-                h, c = h * keep[:, t], c * keep[:, t]
-            final.append((h, c))
-        return tuple(final)
+        initial = self.initial_state(len(mask))
+        return tuple(
+            trunk.burn_in(views, actions, mask, part) for trunk, part in zip(self._trunks, initial, strict=True)
+        )

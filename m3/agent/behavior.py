@@ -6,13 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from m3.agent.actor_critic import ActorCritic, PolicyState
+from m3.agent.actor_critic import ActorCritic, LSTMState, PolicyState
 from m3.agent.encoders import classes_to_actions
 from m3.agent.returns import lambda_returns
 from m3.config.schema import ControllerSettings
 from m3.nn.scaling import ReturnRange
 from m3.tokenizers.multimodal import Tokenizer
-from m3.world_model.imagination import Imagination, ImaginedState
+from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
 
 
 class Trajectory(NamedTuple):
@@ -40,23 +40,47 @@ def imagine(
 ) -> Trajectory:
     """Act in imagination for ``horizon`` steps; gradients flow through the policy only.
 
-    The first action is chosen on the last observation of the context. The world model is not asked what follows the
-    last action, as nothing reads it.
+    The first action is chosen on the last observation of the context. The actor acts without gradients; then actor
+    and critic read the whole trajectory at once, with them.
     """
-    state = start
-    steps = []
+    observations, classes, imagined = _act(policy, policy_state[0], imagination, start, tokenizer, horizon, generator)
+    taken = classes_to_actions(classes[:, :-1], policy.actions)
+    output = policy.unroll(tokenizer.decode(observations), taken, policy_state)
+    distribution = policy.distribution(output.logits)
+    return Trajectory(distribution.log_prob(classes), distribution.entropy(), output.value, *imagined)
+
+
+@torch.no_grad()
+def _act(
+    policy: ActorCritic,
+    memory: LSTMState,
+    imagination: Imagination,
+    start: ImaginedState,
+    tokenizer: Tokenizer,
+    horizon: int,
+    generator: torch.Generator,
+) -> tuple[dict[str, Tensor], Tensor, ImaginedStep]:
+    """Tokens of H observations (B, H, K_m, C_m), the classes chosen on them (B, H, A), and what followed, (B, H) each.
+
+    The world model is not asked what follows the last action, as nothing reads it: zeros stand there.
+    """
+    trunk, state = policy.actor_trunk, start
     nothing = torch.zeros(len(start.actions), device=start.actions.device)
+    observations, chosen, steps = [], [], []
     for t in range(horizon):
-        output, policy_state = policy.observe(tokenizer.decode(state.observation), policy_state)
-        distribution = policy.distribution(output.logits)
-        classes = distribution.sample(generator)
-        actions = classes_to_actions(classes, policy.actions)
-        reward, end, disagreement = nothing, nothing.bool(), nothing
+        memory = trunk.observe(tokenizer.decode(state.observation), memory)
+        classes = policy.distribution(policy.actor(memory[0])).sample(generator)
+        observations.append(state.observation)
+        chosen.append(classes)
         if t + 1 < horizon:
-            policy_state = policy.act(actions, policy_state)
-            (reward, end, disagreement), state = imagination.step(state, actions)
-        steps.append((distribution.log_prob(classes), distribution.entropy(), output.value, reward, end, disagreement))
-    return Trajectory(*(torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)))
+            actions = classes_to_actions(classes, policy.actions)
+            memory = trunk.act(actions, memory)
+            step, state = imagination.step(state, actions)
+            steps.append(step)
+    steps.append(ImaginedStep(nothing, nothing.bool(), nothing))
+    together = {name: torch.stack([tokens[name] for tokens in observations], dim=1) for name in observations[0]}
+    imagined = ImaginedStep(*(torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)))
+    return together, torch.stack(chosen, dim=1), imagined
 
 
 class BehaviorLosses(NamedTuple):

@@ -25,7 +25,7 @@ class Benchmark:
     """Agent steps that training is allowed; none: no published budget."""
     curve_budget: int | None = None
     """The same budget as the published curves count it."""
-    curve_steps_per_agent_step: int | None = None
+    curve_steps_per_agent_step: int | None = 1
     """What one agent step counts in the published curves; none: each method's authors count their own way."""
 
     def tasks(self, count: int) -> str:
@@ -55,6 +55,7 @@ DMC = Benchmark(
     step_axis="Steps as each method's authors count them (M3: agent steps, of 2 simulation steps)",
     agent_steps=500_000,
     curve_budget=500_000,
+    curve_steps_per_agent_step=None,
 )
 CRAFTAX = Benchmark(
     name="craftax1m",
@@ -65,7 +66,6 @@ CRAFTAX = Benchmark(
     budget="after 1 M agent steps",
     agent_steps=1_000_000,
     curve_budget=1_000_000,
-    curve_steps_per_agent_step=1,
 )
 
 _KNOWN = {benchmark.name: benchmark for benchmark in (ATARI, DMC, CRAFTAX)}

@@ -11,7 +11,7 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     """The options of :func:`set_up`, and which part to time: required where ``component`` is none."""
     from m3.config.schema import Precision
 
-    parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k or craftax1m")
+    parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k, craftax1m or another of these families")
     parser.add_argument("--variant", default="m3", help="(default: m3, the paper's sizes)")
     parts = "tokenizer, world-model, controller, replay, collect, evaluate or checkpoint"
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Random experience with the shapes of each benchmark, so that timing needs no simulator."""
+"""Random experience with the shapes of each family of environments, so that timing needs no simulator."""
 
 from itertools import pairwise
 from typing import Any
@@ -19,9 +19,9 @@ from m3.specs import (
 )
 
 _SPACES: dict[str, tuple[ObservationSpec, ActionSpec]] = {
-    "atari100k": (ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")}), DiscreteActions((18,))),
-    "dmc500k": (ObservationSpec({"vector": ModalitySpec((24,), "float32")}), ContinuousActions(6)),
-    "craftax1m": (
+    "atari": (ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")}), DiscreteActions((18,))),
+    "dmc": (ObservationSpec({"vector": ModalitySpec((24,), "float32")}), ContinuousActions(6)),
+    "craftax": (
         ObservationSpec(
             {
                 "vector": ModalitySpec((47,), "float32"),
@@ -36,16 +36,16 @@ _SPACES: dict[str, tuple[ObservationSpec, ActionSpec]] = {
 
 
 class RandomEnvironment(Environment):
-    """Uniformly random observations and rewards in the shapes of a benchmark; episodes are cut off at a fixed length.
+    """Uniformly random observations and rewards in the shapes of a family; episodes are cut off at a fixed length.
 
     Raises:
-        UserError: the benchmark's shapes are not known here.
+        UserError: the family's shapes are not known here.
     """
 
-    def __init__(self, benchmark: str, seed: int = 0, episode_steps: int = 500) -> None:
-        if benchmark not in _SPACES:
-            raise unknown_name("benchmark to time", benchmark, _SPACES)
-        self.observation_spec, self.action_spec = _SPACES[benchmark]
+    def __init__(self, family: str, seed: int = 0, episode_steps: int = 500) -> None:
+        if family not in _SPACES:
+            raise unknown_name("family of environments to time", family, _SPACES)
+        self.observation_spec, self.action_spec = _SPACES[family]
         self._rng = np.random.default_rng(seed)
         self._episode_steps = episode_steps
         self._steps = 0

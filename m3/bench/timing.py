@@ -58,8 +58,9 @@ class Bench:
     def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int) -> None:
         self.settings = settings
         self.device = device
-        environment = RandomEnvironment(settings.benchmark)
-        test_environments = VectorEnvironment(lambda: RandomEnvironment(settings.benchmark), count=1)
+        family = settings.environment.family
+        environment = RandomEnvironment(family)
+        test_environments = VectorEnvironment(lambda: RandomEnvironment(family), count=1)
         perceptual: Lpips | None = None
         if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
             perceptual = random_lpips().to(device)

@@ -19,7 +19,7 @@ from m3.data.provenance import collect
 from m3.errors import UserError
 
 FORMAT = "m3.weights"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Weights(NamedTuple):

@@ -29,10 +29,6 @@ def column_cross_entropy(logits: Tensor, tokens: Tensor, vocabularies: Sequence[
     return loss
 
 
-def _entropy(probabilities: Tensor) -> Tensor:
-    return torch.special.entr(probabilities).sum(-1)
-
-
 class Curiosity(nn.Module):
     """Four heads per modality on detached prediction outputs."""
 
@@ -80,8 +76,10 @@ class Curiosity(nn.Module):
             logits = head(flat.expand(MEMBERS, -1, -1)).float()
             columns = []
             for part in logits.split(list(self._vocabularies[name]), dim=-1):
-                members = F.softmax(part, dim=-1)
-                columns.append(_entropy(members.mean(0)) - _entropy(members).mean(0))
+                logs = F.log_softmax(part, dim=-1)
+                members = logs.exp()
+                negative_entropies = (members * logs).sum(-1)
+                columns.append(torch.special.entr(members.mean(0)).sum(-1) + negative_entropies.mean(0))
             result[name] = torch.stack(columns).mean(0).view(outputs[name].shape[:-1])
         return result
 

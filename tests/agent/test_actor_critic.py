@@ -55,6 +55,29 @@ def test_burning_in_equals_acting_without_a_break(task: str, changes: dict) -> N
         assert_close(one, other)
 
 
+@pytest.mark.parametrize("task", ["mixed", "multi_discrete"])
+@pytest.mark.parametrize("changes", [{}, SEPARATE], ids=["shared", "separate"])
+def test_unrolling_equals_acting_step_by_step(task: str, changes: dict) -> None:
+    """What is read after each observation, and the gradients; from a state that is not the initial one."""
+    agent = toy_agent(task, **changes)
+    policy = agent.actor_critic
+    views, actions = views_and_actions(agent)
+    start = state = policy.burn_in(views, actions, torch.ones(BATCH, STEPS, dtype=torch.bool))
+    outputs = []
+    for step in range(STEPS):
+        output, state = policy.observe(at(views, step), state)
+        outputs.append(output)
+        state = policy.act(actions[:, step], state)
+    stepwise = [torch.stack(parts, dim=1) for parts in zip(*outputs, strict=True)]
+    unrolled = policy.unroll(views, actions[:, :-1], start)
+    parameters = list(policy.parameters())
+    gradients = [
+        torch.autograd.grad(sum(part.square().sum() for part in parts), parameters) for parts in (stepwise, unrolled)
+    ]
+    for one, other in zip((*stepwise, *gradients[0]), (*unrolled, *gradients[1]), strict=True):
+        assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("changes", [{}, SEPARATE], ids=["shared", "separate"])
 def test_padding_on_the_left_leaves_the_initial_state(changes: dict) -> None:
     """Three windows of five steps, of which the last 5, 2 and 0 are real."""

@@ -9,12 +9,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from score_cases import Results, write_run
+from score_cases import PUBLISHED, Results, write_run
 
-from m3.analysis import catalog, words
+from m3.analysis import catalog, scores, words
+from m3.analysis.aggregation import aggregate
 from m3.analysis.figures import draw
 from m3.analysis.figures.curves import spread
 from m3.analysis.figures.overview import overview_figure
+from m3.analysis.own_runs import read_own
+from m3.analysis.published import read_published
 from m3.analysis.style import look, save, style
 
 
@@ -127,6 +130,20 @@ def test_own_curves_show_evaluations_and_references(quickstart: Results, monkeyp
     text = words_on(figure, monkeypatch)
     assert "far above: human play 30.5\nfar above: M3 (published) 149" in text
     assert "random play" in text
+
+
+def test_own_curves_show_the_published_curve_where_its_steps_are_the_same(tmp_path: Path) -> None:
+    tasks = {"cartpole-swingup": (10_000, 20_000, 30_000), "reacher-easy": (5_000, 10_000, 15_000)}
+    runs = [write_run(tmp_path, "cpu_dmc", "m3", task, steps=steps) for task, steps in tasks.items()]
+    bounds = dict.fromkeys(["cartpole-balance", *tasks], (0.0, 1000.0))
+    parts = [read_published(PUBLISHED, "cpu_dmc"), read_own(runs, "cpu_dmc", {})]
+    table = scores.combine("cpu_dmc", scores.references(bounds, "nothing", "everything"), parts)
+    figure = draw("own_curves", aggregate(table, repetitions=100, seed=0), table)
+    drawn = [line.get_xydata() for line in axes_with(figure, "cartpole-swingup").lines]
+    published = next(points for points in drawn if len(points) == 12)
+    np.testing.assert_array_equal(published[[0, -1]], [[2_500, 34.28], [30_000, 148.13]])
+    ends = [markers.get_offsets()[0, 0] for markers in axes_with(figure, "reacher-easy").collections[-2:]]
+    assert ends == [15_000, 15_000]
 
 
 def test_ablations_show_pairs_and_what_is_missing(ablated: Results, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 CONFIG = Path("/etc/slurm/slurm.conf")
 """Slurm finds its configuration only here: jobs run with a clean environment, without SLURM_CONF."""
 MARK = "# Written by the tests of M3."
+NAME = "m3-test"
 CPUS = 64
 """As Slurm is told: the jobs do so little that many of them share the machine's processors."""
 MEMORY = 256_000
@@ -21,7 +24,7 @@ START_AFTER_SECONDS = 5.0
 
 SLURM_CONF = """\
 {mark}
-ClusterName=test
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
@@ -81,7 +84,7 @@ class Cluster:
             raise RuntimeError(f"{CONFIG} is that of another cluster")
         self.folder = folder
         self.host = os.uname().nodename.partition(".")[0]
-        self._daemons: list[subprocess.Popen[bytes]] = []
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._ended: dict[str, float] = {}
         """Requeued jobs, and when nothing was left of them."""
 
@@ -99,9 +102,9 @@ class Cluster:
         wait_until(
             lambda: not any(job.state in ("RUNNING", "COMPLETING") for job in self.jobs()), "the end of all jobs"
         )
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
-            daemon.wait(timeout=30)
+        _kill_left_over_processes()
+        for name in reversed(list(self._daemons)):
+            self._stop(name)
         CONFIG.unlink()
 
     def jobs(self) -> list[Job]:
@@ -122,13 +125,28 @@ class Cluster:
     def set_node(self, state: str) -> None:
         command("scontrol", "update", f"nodename={self.host}", f"state={state}", "reason=test")
 
+    def stop_answering(self, seconds: float) -> None:
+        """Its controller is gone for so long; jobs go on."""
+        self._stop("slurmctld")
+        time.sleep(seconds)
+        self._start("slurmctld", "-D")
+        wait_until(self.jobs, "an answer of Slurm")
+
     def _configure(self) -> None:
         for name in ("state", "spool"):
             (self.folder / name).mkdir(parents=True)
         for index in range(GPUS):
             (self.folder / f"gpu{index}").touch()
         CONFIG.parent.mkdir(exist_ok=True)
-        values = {"host": self.host, "folder": self.folder, "cpus": CPUS, "gpus": GPUS, "memory": MEMORY, "mark": MARK}
+        values = {
+            "name": NAME,
+            "host": self.host,
+            "folder": self.folder,
+            "cpus": CPUS,
+            "gpus": GPUS,
+            "memory": MEMORY,
+            "mark": MARK,
+        }
         CONFIG.write_text(SLURM_CONF.format(**values))
         CONFIG.with_name("gres.conf").write_text(f"Name=gpu Type=toy File={self.folder}/gpu[0-{GPUS - 1}]\n")
 
@@ -138,7 +156,20 @@ class Cluster:
             socket.mkdir(exist_ok=True)
             shutil.chown(socket, user, user)
         with open(self.folder / f"{arguments[0]}.out", "wb") as output:
-            self._daemons.append(subprocess.Popen(arguments, stdout=output, stderr=output, user=user, group=user))
+            daemon = subprocess.Popen(arguments, stdout=output, stderr=output, user=user, group=user)
+        self._daemons[arguments[0]] = daemon
+
+    def _stop(self, name: str) -> None:
+        daemon = self._daemons.pop(name)
+        daemon.terminate()
+        daemon.wait(timeout=30)
+
+
+def _kill_left_over_processes() -> None:
+    """Slurm knows a job's processes by their parents, and loses those whose parent has ended."""
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get("SLURM_CLUSTER_NAME") == NAME:
+            process.kill()
 
 
 def command(*arguments: str) -> str:

@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(scope="module")
 def outcome(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """Of jobs that were preempted, lost their node, were cancelled, ran out of time, and lost their driver."""
+    """Of jobs that were preempted, cancelled or out of time, or lost their node, Slurm's answers or their driver."""
     project, quiet = (toy_project(tmp_path_factory.mktemp(name) / "project") for name in ("disturbed", "quiet"))
     driver, quiet_driver = start_driver(project, *PROFILE, "runs"), start_driver(quiet, "--cores", "3", "runs")
     try:
@@ -34,6 +34,8 @@ def outcome(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Outco
         preempt(cluster)
         wait_until_all_train(cluster, project)
         lose_the_node(cluster)
+        wait_until_all_train(cluster, project)
+        cluster.stop_answering(seconds=10)
         wait_until_all_train(cluster, project)
         cancelled = training_jobs(cluster)[0].number
         command("scancel", cancelled)

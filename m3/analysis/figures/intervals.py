@@ -146,7 +146,8 @@ def draw_bars(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
     for row, (method, value) in enumerate(rows.iterrows()):
         axes.barh(row, value.estimate, height=0.68, color=look(str(method), aggregates.own).color, zorder=2)
         if np.isfinite(value.low):
-            axes.plot([value.low, value.high], [row, row], color=INK, linewidth=0.9, zorder=3)
+            for color, width in (("white", 2.4), (INK, 0.9)):  # a light edge: own bars are as dark as the line
+                axes.plot([value.low, value.high], [row, row], color=color, linewidth=width, zorder=3)
         end = float(np.nanmax([value.estimate, value.high, 0]))
         write(axes, words.normalized(benchmark, value.estimate), (end, row))
     _rows(axes, len(rows))

@@ -1,4 +1,4 @@
-"""Learning curves of own runs beside published final scores."""
+"""Learning curves of own runs beside what is published of M3."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.aggregation import REFERENCE
 from m3.analysis.figures.page import Grid, axis_label, page
-from m3.analysis.scores import ScoreTable
+from m3.analysis.scores import AGENT_STEPS, ScoreTable
 from m3.analysis.style import QUIET, WIDE, look
 
 _LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0, (1, 1.5))}
@@ -21,6 +21,7 @@ _LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0
 _ALL = "All: IQM, normalised"
 """Title of the panel of the benchmark's IQM."""
 _PUBLISHED = " (published)"
+_PUBLISHED_LINE: LineStyleType = (0, (8, 2))
 _FEW_POINTS = 10
 _ROOM = 1.5
 """A reference is drawn if the axis need not grow by more than this times the range of the curves."""
@@ -32,9 +33,9 @@ class _Panels:
 
     names: list[str]
     curves: pd.DataFrame
-    """method, panel, steps, middle, low, high"""
+    """Of own methods, and of M3 if its published curve has the same steps: method, panel, steps, middle, low, high."""
     finals: pd.DataFrame
-    """The final evaluations: method, panel, middle, low, high."""
+    """The final evaluations: the same columns, where ``steps`` are those of the training."""
     references: pd.DataFrame
     """panel, label, value, color, line, near (whether it is drawn and not only named)"""
 
@@ -64,10 +65,9 @@ def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
         words.warnings(aggregates),
         key=_key(panels, aggregates.own),
     )
-    steps = aggregates.methods.set_index("method").steps.to_dict()
     for index, name in enumerate(panels.names):
         axes = grid.axes(sheet, index)
-        _draw_runs(axes, panels, name, aggregates.own, steps)
+        _draw_curves(axes, panels, name, aggregates.own)
         _draw_references(axes, panels.references[panels.references.panel == name], wide=few)
         axes.set_title(name, size=6.5)
         axes.grid(axis="y")
@@ -83,22 +83,31 @@ def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
 
 def _panels(aggregates: Aggregates, table: ScoreTable) -> _Panels:
     names = {"task": "panel", "mean": "middle", "lowest": "low", "highest": "high", "estimate": "middle"}
-    curves, finals = aggregates.task_curves.rename(columns=names), aggregates.cells.rename(columns=names)
+    trained = table.scores.groupby(["method", "task"]).steps.max()
+    cells = aggregates.cells.join(trained, on=["method", "task"])
+    curves, finals = aggregates.task_curves.rename(columns=names), cells.rename(columns=names)
     panels = aggregates.tasks
     if len(aggregates.tasks) > 1:
         panels = [_ALL, *aggregates.tasks]
         iqm = aggregates.metric("iqm").loc[aggregates.complete].reset_index()
+        iqm = iqm.merge(aggregates.methods[["method", "steps"]])
         curves = pd.concat([aggregates.curves.rename(columns=names).assign(panel=_ALL), curves])
         finals = pd.concat([iqm.rename(columns=names).assign(panel=_ALL), finals])
     references = _references(finals, table)
     references = references[references.panel.isin(panels)]
+    published = curves[(curves.method == REFERENCE) & _counts_agent_steps(table, REFERENCE)]
     curves, finals = (frame[frame.method.isin(aggregates.own)] for frame in (curves, finals))
     shown = pd.concat([curves, finals], ignore_index=True)
     lowest = shown.low.fillna(shown.middle).groupby(shown.panel).min()
     highest = shown.high.fillna(shown.middle).groupby(shown.panel).max()
     limit = references.panel.map(highest + _ROOM * (highest - lowest))
     near = (references.value <= limit) | (references.label == table.tasks.low_means.iloc[0])
-    return _Panels(panels, curves, finals, references.assign(near=near))
+    published = published[published.steps <= finals.steps.max()]
+    return _Panels(panels, pd.concat([published, curves]), finals, references.assign(near=near))
+
+
+def _counts_agent_steps(table: ScoreTable, method: str) -> bool:
+    return bool(((table.methods.method == method) & (table.methods.step_unit == AGENT_STEPS)).any())
 
 
 def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
@@ -113,18 +122,23 @@ def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
     ]
     color = look(REFERENCE, []).color
     published = finals[finals.method == REFERENCE]
-    rows += [(row.panel, f"{REFERENCE}{_PUBLISHED}", row.middle, color, "-") for row in published.itertuples()]
+    rows += [
+        (row.panel, f"{REFERENCE}{_PUBLISHED}", row.middle, color, _PUBLISHED_LINE) for row in published.itertuples()
+    ]
     return pd.DataFrame(rows, columns=["panel", "label", "value", "color", "line"])
 
 
 def _key(panels: _Panels, own: list[str]) -> list[Artist]:
-    methods = [
-        Line2D([], [], color=shown.color, linestyle=shown.line, marker=shown.marker, markersize=3.5, label=method)
-        for method, shown in ((method, look(method, own)) for method in own if method in set(panels.finals.method))
-    ]
+    shown = [(method, method) for method in own if method in set(panels.finals.method)]
+    if REFERENCE in set(panels.curves.method) - set(own):
+        shown.append((REFERENCE, f"{REFERENCE}{_PUBLISHED}, curve"))
+    looks = [(label, look(method, own)) for method, label in shown]
     lines = panels.references[panels.references.near].drop_duplicates("label")
     return [
-        *methods,
+        *(
+            Line2D([], [], color=drawn.color, linestyle=drawn.line, marker=drawn.marker, markersize=3.5, label=label)
+            for label, drawn in looks
+        ),
         *(
             Line2D([], [], color=row.color, linestyle=row.line, label=row.label, linewidth=0.9)
             for row in lines.itertuples()
@@ -132,21 +146,22 @@ def _key(panels: _Panels, own: list[str]) -> list[Artist]:
     ]
 
 
-def _draw_runs(axes: Axes, panels: _Panels, name: str, own: list[str], steps: dict[str, int]) -> None:
-    for method in own:
-        rows = panels.curves[(panels.curves.panel == name) & (panels.curves.method == method)]
-        finals = panels.finals[(panels.finals.panel == name) & (panels.finals.method == method)]
-        appearance = look(method, own)
-        color, marker = appearance.color, appearance.marker
+def _draw_curves(axes: Axes, panels: _Panels, name: str, own: list[str]) -> None:
+    curves, finals = (frame[frame.panel == name] for frame in (panels.curves, panels.finals))
+    for method, rows in curves.groupby("method"):
+        appearance = look(str(method), own)
+        color, front = appearance.color, 3 if method in own else 2
         axes.fill_between(rows.steps, rows.low, rows.high, color=color, alpha=0.15, linewidth=0, zorder=1)
-        axes.plot(rows.steps, rows.middle, color=color, linestyle=appearance.line, zorder=3)
+        axes.plot(rows.steps, rows.middle, color=color, linestyle=appearance.line, zorder=front)
         if len(rows) <= _FEW_POINTS:
-            axes.scatter(rows.steps, rows.middle, s=9, color=color, marker=marker, zorder=3)
-        for row in finals.itertuples():
-            axes.vlines(steps[method], row.low, row.high, color=color, linewidth=1.2, zorder=4, clip_on=False)
-            axes.scatter(steps[method], row.middle, s=52, color="white", marker=marker, zorder=5, clip_on=False)
-            axes.scatter(steps[method], row.middle, s=30, color=color, marker=marker, zorder=6, clip_on=False)
-    axes.set_xlim(0, 1.02 * max(steps[method] for method in own))
+            axes.scatter(rows.steps, rows.middle, s=9, color=color, marker=appearance.marker, zorder=front)
+    for row in finals.itertuples():
+        appearance = look(row.method, own)
+        color, marker = appearance.color, appearance.marker
+        axes.vlines(row.steps, row.low, row.high, color=color, linewidth=1.2, zorder=4, clip_on=False)
+        axes.scatter(row.steps, row.middle, s=52, color="white", marker=marker, zorder=5, clip_on=False)
+        axes.scatter(row.steps, row.middle, s=30, color=color, marker=marker, zorder=6, clip_on=False)
+    axes.set_xlim(0, 1.02 * panels.finals.steps.max())
 
 
 def _draw_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
