@@ -4,6 +4,7 @@ The agent of each run plays new episodes. From every step of them its world mode
 really taken, and the dream is compared with what really happened:
 
 - error: share of tokens that are not the real ones; of vectors, how many of the quantiser's bins they are off;
+- far_off: share of a vector's numbers that are off by more than five bins; 0 without vectors;
 - unchanged: the same error of a dream in which nothing ever changes;
 - reward_error: mean absolute error of the predicted reward, and reward_spread, that of always predicting the mean;
 - ends, false_ends: share of the real ends that were dreamt, and of the other steps at which an end was dreamt.
@@ -22,9 +23,11 @@ from m3.specs import Modality
 from m3.world_model.imagination import Imagination
 
 EPISODES = 10
-HEADER = "benchmark,task,seed,dreamt_step,dreams,error,unchanged,reward_error,reward_spread,ends,false_ends"
+HEADER = "benchmark,task,seed,dreamt_step,dreams,error,far_off,unchanged,reward_error,reward_spread,ends,false_ends"
 MOST_STEPS = 100
 """Of an episode."""
+FAR = 5
+"""Bins of the vectors' quantiser."""
 
 
 class Episode(NamedTuple):
@@ -57,7 +60,7 @@ def play(agent: LoadedAgent, seed: int) -> Episode:
 
 @torch.no_grad()
 def compare(agent: LoadedAgent, episode: Episode) -> np.ndarray:
-    """Dreams from every step; rows of dreamt step, error, unchanged, reward, dreamt reward, end, dreamt end."""
+    """Dreams from every step: dreamt step, error, far off, unchanged, reward, dreamt reward, end, dreamt end."""
     context, length = agent.settings.sequences.context_length, agent.settings.sequences.length
     imagination = Imagination(
         agent.networks.world_model, agent.networks.tokenizer.codebooks, torch.Generator().manual_seed(0)
@@ -75,6 +78,7 @@ def compare(agent: LoadedAgent, episode: Episode) -> np.ndarray:
         columns = (
             torch.full(now.shape, dreamt_step),
             difference(following, state.observation),
+            far_off(following, state.observation),
             difference(following, {name: tokens[:, -1] for name, tokens in begun.items()}),
             *(episode.rewards[real], dreamt.reward, episode.ends[real], dreamt.end),
         )
@@ -87,6 +91,14 @@ def difference(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -
     parts = [(some[name] - others[name]).abs().flatten(1) for name in some if name == Modality.VECTOR]
     parts += [(some[name] != others[name]).flatten(1) for name in some if name != Modality.VECTOR]
     return torch.cat(parts, dim=1).double().mean(dim=1)
+
+
+def far_off(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Share of a vector's numbers that are off by more than ``FAR`` bins, for each of a batch of observations."""
+    if Modality.VECTOR not in some:
+        return torch.zeros(len(next(iter(some.values()))))
+    bins = (some[Modality.VECTOR] - others[Modality.VECTOR]).abs().flatten(1)
+    return (bins > FAR).double().mean(dim=1)
 
 
 def main(runs: list[str]) -> None:
@@ -102,11 +114,12 @@ def main(runs: list[str]) -> None:
 
 
 def summary(rows: np.ndarray) -> tuple[float, ...]:
-    """The last six columns."""
-    _, error, unchanged, reward, dreamt, end, dreamt_end = rows.T
+    """The last seven columns."""
+    _, error, wild, unchanged, reward, dreamt, end, dreamt_end = rows.T
     ended = end == 1
     return (
         error.mean(),
+        wild.mean(),
         unchanged.mean(),
         np.abs(dreamt - reward).mean(),
         np.abs(reward - reward.mean()).mean(),
