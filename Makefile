@@ -18,7 +18,7 @@ help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
 	@echo "make test         run the tests"
 	@echo "make slurm-test   run the tests on a Slurm of this machine (root; Debian packages slurm-wlm and munge)"
-	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (up to two hours)"
+	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (half an hour)"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
