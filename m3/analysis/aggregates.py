@@ -11,7 +11,7 @@ from m3.data import hdf5
 from m3.data.provenance import Provenance
 from m3.errors import UserError
 
-FORMAT, VERSION = "m3.aggregates", 2
+FORMAT, VERSION = "m3.aggregates", 3
 
 FRAMES = {
     "methods": ["method", "variant", "step_unit", "steps", "n_seeds", "n_seeds_max", "n_tasks", "complete"],
@@ -36,7 +36,8 @@ class Aggregates:
 
     benchmark: str
     label: str
-    """The benchmark's name in figures, where it is not a published one."""
+    scale: str
+    """Its name in figures, and what the scores are that count as 0 and 1, where it is not a published one."""
     repetitions: int
     """Bootstrap repetitions of intervals."""
     band_repetitions: int
@@ -73,7 +74,7 @@ class Aggregates:
     @property
     def info(self) -> Benchmark:
         """What a reader must know about the benchmark."""
-        return benchmark_info(self.benchmark, self.label)
+        return benchmark_info(self.benchmark, self.label, self.scale)
 
     def metric(self, name: str) -> pd.DataFrame:
         """One metric of all methods, indexed by method, in order."""
@@ -90,6 +91,7 @@ def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
     content: hdf5.Tree = {
         "benchmark": aggregates.benchmark,
         "label": aggregates.label,
+        "scale": aggregates.scale,
         "repetitions": aggregates.repetitions,
         "band_repetitions": aggregates.band_repetitions,
         "tasks": aggregates.tasks,
@@ -117,6 +119,7 @@ def read(path: Path, benchmark: str | None = None) -> Aggregates:
     return Aggregates(
         benchmark=content["benchmark"],
         label=content["label"],
+        scale=content["scale"],
         repetitions=content["repetitions"],
         band_repetitions=content["band_repetitions"],
         tasks=content["tasks"],

@@ -45,6 +45,7 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
     return Aggregates(
         benchmark=table.benchmark,
         label=table.label,
+        scale=table.scale,
         repetitions=repetitions,
         band_repetitions=band_repetitions,
         tasks=tasks,

@@ -13,7 +13,7 @@ class Benchmark:
     """What one task is called, in the singular."""
     raw_score: str = "Return"
     normalized_score: str = "Normalised score"
-    scale: str = "(0: low reference, 1: high reference)"
+    scale: str = ""
     """What the values of the normalised score mean."""
     percent: bool = False
     """Whether normalised scores are written as percentages."""
@@ -71,6 +71,6 @@ CRAFTAX = Benchmark(
 _KNOWN = {benchmark.name: benchmark for benchmark in (ATARI, DMC, CRAFTAX)}
 
 
-def benchmark_info(name: str, label: str = "") -> Benchmark:
-    """Names and units of a benchmark; of one that is not published, with words that always hold."""
-    return _KNOWN.get(name) or Benchmark(name=name, label=label or name)
+def benchmark_info(name: str, label: str = "", scale: str = "") -> Benchmark:
+    """Names and units of a benchmark; of one that is not published, with this label and scale."""
+    return _KNOWN.get(name) or Benchmark(name=name, label=label or name, scale=scale)

@@ -69,7 +69,13 @@ class ScoreTable(Scores):
     @property
     def info(self) -> Benchmark:
         """What a reader must know about the benchmark."""
-        return benchmark_info(self.benchmark, self.label)
+        return benchmark_info(self.benchmark, self.label, self.scale)
+
+    @property
+    def scale(self) -> str:
+        """What the scores are that count as 0 and 1."""
+        first = self.tasks.iloc[0]
+        return f"(0: {first.low_means}, 1: {first.high_means})"
 
     @property
     def own(self) -> list[str]:
