@@ -8,10 +8,6 @@ import pytest
 from m3.analysis.verification import verify
 from m3.config.plan import Plan, load_experiment
 
-SHORTER = ("cartpole-balance", "reacher-easy")
-"""As long as the authors' runs of them."""
-
-
 @pytest.fixture(scope="module", params=["cpu_study", "cpu_reference"])
 def plan(request: pytest.FixtureRequest) -> Plan:
     return load_experiment(Path(f"config/{request.param}.yaml"))
@@ -22,7 +18,7 @@ def test_random_play_is_measured_wherever_an_agent_is(plan: Plan) -> None:
     for run in plan.runs:
         seeds[run.variant, run.benchmark, run.task].add(run.seed)
     for (_, benchmark, task), those in seeds.items():
-        assert those == seeds["random", benchmark, task]
+        assert those <= seeds["random", benchmark, task]
         assert len(those) >= 3
 
 
@@ -37,8 +33,7 @@ def test_agents_have_the_budget_of_their_benchmark(plan: Plan) -> None:
     for run, settings in plan.runs.items():
         if run.variant != "random":
             steps = settings.epochs * settings.collection.steps_per_epoch
-            budget = plan.benchmarks[run.benchmark].environment_steps
-            assert steps == (20_000 if run.task in SHORTER else budget)
+            assert steps == plan.benchmarks[run.benchmark].environment_steps
 
 
 def test_the_numbers_of_the_page_come_from_the_episodes(plan: Plan) -> None:
