@@ -8,6 +8,7 @@ import pytest
 from m3.analysis.verification import verify
 from m3.config.plan import Plan, load_experiment
 
+
 @pytest.fixture(scope="module", params=["cpu_study", "cpu_reference"])
 def plan(request: pytest.FixtureRequest) -> Plan:
     return load_experiment(Path(f"config/{request.param}.yaml"))
