@@ -95,19 +95,15 @@ def _panels(aggregates: Aggregates, table: ScoreTable) -> _Panels:
         finals = pd.concat([iqm.rename(columns=names).assign(panel=_ALL), finals])
     references = _references(finals, table)
     references = references[references.panel.isin(panels)]
-    published = curves[(curves.method == REFERENCE) & _counts_agent_steps(table, REFERENCE)]
-    curves, finals = (frame[frame.method.isin(aggregates.own)] for frame in (curves, finals))
-    shown = pd.concat([curves, finals], ignore_index=True)
+    own_curves, finals = (frame[frame.method.isin(aggregates.own)] for frame in (curves, finals))
+    shown = pd.concat([own_curves, finals], ignore_index=True)
     lowest = shown.low.fillna(shown.middle).groupby(shown.panel).min()
     highest = shown.high.fillna(shown.middle).groupby(shown.panel).max()
     limit = references.panel.map(highest + _ROOM * (highest - lowest))
     near = (references.value <= limit) | (references.label == table.tasks.low_means.iloc[0])
-    published = published[published.steps <= finals.steps.max()]
-    return _Panels(panels, pd.concat([published, curves]), finals, references.assign(near=near))
-
-
-def _counts_agent_steps(table: ScoreTable, method: str) -> bool:
-    return bool(((table.methods.method == method) & (table.methods.step_unit == AGENT_STEPS)).any())
+    same_steps = table.methods.method[table.methods.step_unit == AGENT_STEPS]
+    drawn = curves.method.isin({*aggregates.own, REFERENCE}.intersection(same_steps))
+    return _Panels(panels, curves[drawn & (curves.steps <= finals.steps.max())], finals, references.assign(near=near))
 
 
 def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
