@@ -17,10 +17,11 @@ class ReturnRange(nn.Module):
 
     history: Tensor
     count: Tensor
+    _levels: Tensor
 
     def __init__(self, batch_returns: int, batches: int = 500, low: float = 0.025, high: float = 0.975) -> None:
         super().__init__()
-        self._levels = (low, high)
+        self.register_buffer("_levels", torch.tensor([low, high], dtype=torch.float64), persistent=False)
         self.register_buffer("history", torch.full((batches, batch_returns), torch.nan))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
@@ -36,19 +37,17 @@ class ReturnRange(nn.Module):
     @torch.no_grad()
     def range(self) -> Tensor:
         """Difference of the two percentiles (linear interpolation), a scalar; 0 before the first batch."""
-        known = self.history[: int(self.count.clamp(max=len(self.history)))].flatten()
-        count = int(known.isfinite().sum())
-        if count == 0:
-            return self.history.new_zeros(())
-        positions = [level * (count - 1) for level in self._levels]
-        ranks = [rank for position in positions for rank in (int(position), min(int(position) + 1, count - 1))]
-        low_below, low_above, high_below, high_above = _order_statistics(known, ranks)
-        low = torch.lerp(low_below, low_above, positions[0] % 1)
-        return torch.lerp(high_below, high_above, positions[1] % 1) - low
+        count = self.history.isfinite().sum()
+        positions = self._levels * (count - 1).clamp(min=0)
+        below = positions.long()
+        above = torch.minimum(below + 1, (count - 1).clamp(min=0))
+        lower, upper = _order_statistics(self.history.flatten(), torch.stack((below, above)))
+        low, high = torch.lerp(lower, upper, (positions - below).to(lower.dtype))
+        return torch.where(count > 0, high - low, 0)
 
 
-def _order_statistics(values: Tensor, ranks: list[int]) -> Tensor:
+def _order_statistics(values: Tensor, ranks: Tensor) -> Tensor:
     """The values of these ranks, 0 the smallest, NaN last. A GPU sorts faster than it selects, a CPU does not."""
     if values.device.type == "cpu":
-        return torch.from_numpy(np.partition(values.numpy(), ranks)[ranks])
+        return torch.from_numpy(np.partition(values.numpy(), ranks.flatten().numpy())[ranks.numpy()])
     return values.sort().values[ranks]

@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,17 @@ def decay_matrices_only(module: nn.Module, weight_decay: float) -> list[dict[str
     for parameter in module.parameters():
         groups[id(parameter) in decayed].append(parameter)
     return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+
+
+class Computed(NamedTuple):
+    """What a step computed on the device: its loss, scalars to report, and how the host hears of the rest.
+
+    ``read_back`` is called when all work of the step is queued, as reading makes the host wait for the device.
+    """
+
+    loss: Tensor
+    scalars: Mapping[str, Tensor]
+    read_back: Callable[[], None] | None = None
 
 
 class Component(ABC):
@@ -65,8 +76,8 @@ class Component(ABC):
         """Whether the replay holds enough for a batch."""
 
     @abstractmethod
-    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Draw a batch; its loss, and scalars to report."""
+    def compute(self, random: Randomness, epoch: int) -> Computed:
+        """Draw a batch and compute its loss."""
 
     def train(self, random: Randomness, epoch: int) -> Generator[None, None, dict[str, float]]:
         """Train for an epoch's steps, yielding after each; returns the means of what was measured.
@@ -79,23 +90,27 @@ class Component(ABC):
         torch.manual_seed(int(random.numpy.integers(2**63)))
         self.module.train()
         totals: dict[str, Tensor] = {}
-        for _ in range(self.schedule.steps_per_epoch):
-            for key, value in self._step(random, epoch).items():
-                totals[key] = totals.get(key, 0) + value.detach()
-            yield
-        self.module.eval()
+        try:
+            for _ in range(self.schedule.steps_per_epoch):
+                for key, value in self.step(random, epoch).items():
+                    totals[key] = totals.get(key, 0) + value.detach()
+                yield
+        finally:
+            self.module.eval()
         return self._means(totals, epoch)
 
-    def _step(self, random: Randomness, epoch: int) -> dict[str, Tensor]:
+    def step(self, random: Randomness, epoch: int) -> dict[str, Tensor]:
         """One step of the optimiser; scalars to report."""
         with tf32_products(self._precision):
             with autocast(self._precision, self._device):
-                loss, scalars = self.compute(random, epoch)
+                computed = self.compute(random, epoch)
             self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            computed.loss.backward()
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._max_gradient_norm)
         self._optimizer.step()
-        return {**scalars, "loss": loss, "gradient_norm": norm}
+        if computed.read_back is not None:
+            computed.read_back()
+        return {**computed.scalars, "loss": computed.loss, "gradient_norm": norm}
 
     def _means(self, totals: Mapping[str, Tensor], epoch: int) -> dict[str, float]:
         means = (torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()

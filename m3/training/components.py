@@ -15,7 +15,7 @@ from m3.data.samplers import PrioritizedSampler, UniformSampler
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
-from m3.training.component import Component
+from m3.training.component import Component, Computed
 from m3.training.failure import DivergedError
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
@@ -44,11 +44,11 @@ class TokenizerComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_rows >= self.schedule.batch_size
 
-    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def compute(self, random: Randomness, epoch: int) -> Computed:
         rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
         frames = torch.from_numpy(self._replay.observations_at(rows)["image"]).to(self._device)
         losses = self._image.losses(frames, self._perceptual)
-        return sum(losses, start=torch.zeros((), device=self._device)), losses._asdict()
+        return Computed(sum(losses, start=torch.zeros((), device=self._device)), losses._asdict())
 
 
 class WorldModelComponent(Component):
@@ -71,7 +71,7 @@ class WorldModelComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
-    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def compute(self, random: Randomness, epoch: int) -> Computed:
         ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
         batch, tokens = self._tokens.windows(ids, before=0, length=self._sequences.length)
         losses = world_model_losses(
@@ -86,16 +86,19 @@ class WorldModelComponent(Component):
             self._agent.tokenizer.codebooks,
             self._sequences.context_length,
         )
-        per_window = losses.per_window.cpu().numpy()
-        if not np.isfinite(per_window).all():
-            raise DivergedError(f"the {self.name} diverged in epoch {epoch}: the loss of a window is not finite")
-        self.sampler.update(batch.ids, per_window)
-        return losses.total, {
+        scalars = {
             "observation_loss": losses.observations,
             "reward_loss": losses.rewards,
             "end_loss": losses.ends,
             "curiosity_loss": losses.curiosity,
         }
+        return Computed(losses.total, scalars, lambda: self._update_priorities(batch.ids, losses.per_window, epoch))
+
+    def _update_priorities(self, ids: np.ndarray, losses: Tensor, epoch: int) -> None:
+        per_window = losses.cpu().numpy()
+        if not np.isfinite(per_window).all():
+            raise DivergedError(f"the {self.name} diverged in epoch {epoch}: the loss of a window is not finite")
+        self.sampler.update(ids, per_window)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"sampler": self.sampler.state_dict()}
@@ -126,7 +129,7 @@ class ControllerComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
-    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def compute(self, random: Randomness, epoch: int) -> Computed:
         ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
         context_length = self._sequences.context_length
         batch, tokens = self._tokens.windows(ids, before=self._sequences.burn_in, length=context_length)
@@ -146,7 +149,7 @@ class ControllerComponent(Component):
         )
         losses = behavior_losses(agent.actor_critic, trajectory, self._settings, self._return_range)
         total = losses.critic if epoch < self._first_actor_epoch else losses.actor + losses.critic
-        return total, {
+        scalars = {
             "actor_loss": losses.actor,
             "critic_loss": losses.critic,
             "entropy": losses.entropy,
@@ -156,6 +159,7 @@ class ControllerComponent(Component):
             "disagreement": losses.disagreement,
             "return_scale": losses.scale,
         }
+        return Computed(total, scalars)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"return_range": to_arrays(self._return_range.state_dict())}

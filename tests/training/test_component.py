@@ -1,7 +1,6 @@
 """The loop that trains any component."""
 
 import math
-from collections.abc import Mapping
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from toy_runs import toy_agent, toy_settings
 from m3.config.schema import Optimizer, Schedule
 from m3.errors import UserError
 from m3.seeding import Randomness, randomness
-from m3.training.component import Component, decay_matrices_only
+from m3.training.component import Component, Computed, decay_matrices_only
 from m3.training.progress import finish
 
 CPU = torch.device("cpu")
@@ -35,13 +34,13 @@ class Scripted(Component):
     def ready(self) -> bool:
         return True
 
-    def compute(self, random: Randomness, epoch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def compute(self, random: Randomness, epoch: int) -> Computed:
         if self.weight.grad is not None:
             self.gradients.append(self.weight.grad.clone())
         self.modes.append(self.module.training)
         self.dropped.append(self.module[1](torch.ones(50)))
         slope = next(self.slopes)
-        return slope * self.weight.sum(), {"slope": torch.tensor(slope)}
+        return Computed(slope * self.weight.sum(), {"slope": torch.tensor(slope)})
 
     def run(self, seed: int = 0) -> dict[str, float]:
         return finish(self.train(randomness(CPU, seed), epoch=3), "train", self.schedule.steps_per_epoch)

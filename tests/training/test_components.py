@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_runs import toy_settings, toy_trainer
 
 from m3.errors import UserError
@@ -30,6 +31,27 @@ def collected(task: str, steps: int = 60, **changes: Any) -> Trainer:
 def train(trainer: Trainer, component: str, epoch: int = 3) -> dict[str, float]:
     part = trainer.components[component]
     return finish(part.train(new_random(epoch), epoch), component, part.schedule.steps_per_epoch)
+
+
+class HostReads(TorchDispatchMode):
+    """Operations that need a tensor's values on the host: on a GPU, each makes the host wait for the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func)
+        masks = [
+            index.dtype == torch.bool
+            for argument in args[1:2]
+            if "index" in name and isinstance(argument, (list, tuple))
+            for index in argument
+            if isinstance(index, Tensor)
+        ]
+        if any(masks) or any(part in name for part in ("_local_scalar_dense", "nonzero", "masked_select", "unique")):
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
 
 
 def parameters_of(trainer: Trainer) -> dict[str, Tensor]:
@@ -62,7 +84,9 @@ def test_priorities_land_on_the_very_windows_of_the_batch(task: str) -> None:
     component = trainer.components["world_model"]
     assert isinstance(component, WorldModelComponent)
     for step in range(3):
-        component.compute(new_random(step), epoch=3)
+        read_back = component.compute(new_random(step), epoch=3).read_back
+        assert read_back is not None
+        read_back()
     weights = component.sampler.state_dict()["weights"]
     windows = trainer.replay.window_ids(np.arange(trainer.replay.first_window, trainer.replay.next_window))
     seen = weights != math.exp(10)
@@ -102,6 +126,33 @@ def test_during_the_warm_up_only_the_critic_learns(separate: bool) -> None:
     assert parts == ({"critic", "critic_trunk"} if separate else {"critic", "actor_trunk"})
     train(trainer, "controller", epoch=4)
     assert any(name.startswith("actor_critic.actor.") for name in changed(warmed_up, parameters_of(trainer)))
+
+
+@pytest.mark.parametrize("task", ["all_modalities", "terminating", "vector"])
+def test_no_step_waits_for_the_device(task: str) -> None:
+    """Dropout apart, which is another one on the CPU."""
+    trainer = collected(task, world_model={"dropout": 0.0})
+    for component in trainer.components.values():
+        with HostReads() as reads:
+            component.step(new_random(), epoch=4)
+        assert reads.seen == [], component.name
+
+
+def test_host_reads_are_noticed() -> None:
+    values = torch.arange(3.0)
+    for read in (lambda: values.sum().item(), lambda: values[values > 1], lambda: bool(values[0] > 0)):
+        with HostReads() as reads:
+            read()
+        assert reads.seen
+
+
+def test_a_component_that_is_stopped_halfway_is_left_in_evaluation_mode() -> None:
+    component = collected("terminating").components["world_model"]
+    work = component.train(new_random(), epoch=3)
+    next(work)
+    assert component.module.training
+    work.close()
+    assert not component.module.training
 
 
 def test_nothing_trains_on_a_replay_that_is_too_small() -> None:
