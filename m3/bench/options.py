@@ -1,14 +1,25 @@
 """What the commands that time training are told, in common."""
 
 import argparse
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 if TYPE_CHECKING:
-    from m3.bench.timing import Bench
+    import torch
+
+    from m3.config.schema import RunSettings
+
+
+class Plan(NamedTuple):
+    """What to time: these parts of a run with these settings, and how many steps its replay holds."""
+
+    settings: "RunSettings"
+    device: "torch.device"
+    stored_steps: int
+    parts: list[str]
 
 
 def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
-    """The options of :func:`set_up`, and which part to time: required where ``component`` is none."""
+    """The options of :func:`plan`, and which part to time: required where ``component`` is none."""
     from m3.config.schema import Precision
 
     parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k, craftax1m or another of these families")
@@ -27,13 +38,13 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
 
 
-def set_up(args: argparse.Namespace) -> "tuple[Bench, list[str]]":
-    """What to time, and which of its parts.
+def plan(args: argparse.Namespace) -> Plan:
+    """What the options ask for.
 
     Raises:
         UserError: a name is not known, a number not possible.
     """
-    from m3.bench.timing import Bench, bench_settings, timed_parts
+    from m3.bench.timing import bench_settings, timed_parts
     from m3.errors import UserError, unknown_name
     from m3.training.devices import select_device
 
@@ -44,4 +55,4 @@ def set_up(args: argparse.Namespace) -> "tuple[Bench, list[str]]":
     asked, parts = args.component.replace("-", "_"), timed_parts(settings)
     if asked != "all" and asked not in parts:
         raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *parts])
-    return Bench(settings, device, args.stored_steps), parts if asked == "all" else [asked]
+    return Plan(settings, device, args.stored_steps, parts if asked == "all" else [asked])

@@ -14,6 +14,7 @@ EXAMPLES = """\
 python -m m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
 python -m m3 bench --benchmark atari100k --component world-model --batch 8 --precision bf16
 python -m m3 bench --benchmark dmc500k --variant tiny --component world-model --device cpu
+python -m m3 bench --benchmark dmc500k --at-once 4                         # four runs that share the machine
 """
 
 
@@ -21,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, component="all")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="timed steps (default: 10)")
     parser.add_argument("--warmup", type=int, default=3, metavar="N", help="steps before them (default: 3)")
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="runs that share the GPU, or the CPU's threads (default: 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -28,38 +32,41 @@ def run(args: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from m3.bench.options import set_up
+    from m3.bench.options import plan
     from m3.bench.timing import projected_hours
+    from m3.bench.together import time_parts
     from m3.errors import UserError
     from m3.training.devices import device_name
 
     if args.steps < 1 or args.warmup < 0:
         raise UserError(f"--steps must be at least 1 and --warmup at least 0, got {args.steps} and {args.warmup}")
-    bench, parts = set_up(args)
-    device, precision = device_name(bench.device), bench.settings.precision
-    timings = [bench.time(part, args.steps, args.warmup) for part in parts]
-    hours = projected_hours(bench.settings, timings) if args.batch is None else {}
+    if args.at_once < 1:
+        raise UserError(f"--at-once must be at least 1, got {args.at_once}")
+    planned = plan(args)
+    device, precision = device_name(planned.device), planned.settings.precision
+    timings = time_parts(planned, args.steps, args.warmup, args.at_once)
+    hours = projected_hours(planned.settings, timings) if args.batch is None else {}
     if args.json:
         rows = [asdict(timing) for timing in timings]
-        print(
-            json.dumps({"device": device, "precision": precision, "timings": rows, "hours_of_a_run": hours}, indent=1)
-        )
+        machine = {"device": device, "precision": precision, "at_once": args.at_once}
+        print(json.dumps({**machine, "timings": rows, "hours_of_a_run": hours}, indent=1))
         return 0
-    print(f"{args.benchmark} {args.variant} on {device}, {precision}")
+    together = f", {args.at_once} runs at once" if args.at_once > 1 else ""
+    print(f"{args.benchmark} {args.variant} on {device}, {precision}{together}")
     print(
         f"{'part':<12} {'batch':>6} {'median ms':>10} {'min':>9} {'max':>9} {'steps/s':>9} {'GB':>6} {'hours/run':>9}"
     )
     for timing in timings:
-        print(_line(timing, hours))
+        print(_line(timing, hours, args.at_once))
     if args.component == "all" and hours:
-        print(f"a whole run: {sum(hours.values()):.1f} hours, without the simulator's and the evaluations'")
+        print(f"a whole run{together}: {sum(hours.values()):.1f} hours, without the simulator's and the evaluations'")
     return 0
 
 
-def _line(timing: "Timing", hours: dict[str, float]) -> str:
+def _line(timing: "Timing", hours: dict[str, float], at_once: int) -> str:
     line = (
         f"{timing.part:<12} {timing.batch_size or '-':>6} {timing.seconds * 1e3:>10.2f} {timing.fastest * 1e3:>9.2f}"
-        f" {timing.slowest * 1e3:>9.2f} {1 / timing.seconds:>9.1f} {timing.peak_memory_gb:>6.2f}"
+        f" {timing.slowest * 1e3:>9.2f} {at_once / timing.seconds:>9.1f} {timing.peak_memory_gb:>6.2f}"
         f" {f'{hours[timing.part]:.2f}' if timing.part in hours else '-':>9}"
     )
     if timing.imagined_steps_per_second:

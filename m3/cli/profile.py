@@ -25,14 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.bench.options import set_up
+    from m3.bench.options import plan
+    from m3.bench.timing import Bench
     from m3.errors import UserError
 
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, got {args.steps}")
-    bench, parts = set_up(args)
+    settings, device, stored_steps, parts = plan(args)
     if len(parts) > 1:
         raise UserError("--component all cannot be traced: name one")
-    print(bench.trace(parts[0], args.steps, args.output))
+    print(Bench(settings, device, stored_steps).trace(parts[0], args.steps, args.output))
     print(f"trace: {args.output}")
     return 0

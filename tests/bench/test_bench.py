@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from threading import BrokenBarrierError
 
 import pytest
 import torch
 
+from m3.bench.options import Plan
 from m3.bench.timing import Bench, bench_settings, projected_hours
+from m3.bench.together import time_parts
 from m3.cli import main
 
 CPU = torch.device("cpu")
@@ -41,6 +44,26 @@ def test_options_replace_the_settings() -> None:
     assert [part.schedule.batch_size for part in parts] == [12, 12, 12]
 
 
+def test_runs_at_once_are_timed_together(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["bench", "--benchmark", "dmc500k", *TINY, "--warmup", "0", "--component", "controller", "--json"]
+    alone, together = [], []
+    for at_once, results in (("1", alone), ("2", together)):
+        assert main([*options, "--at-once", at_once]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert [result["at_once"] for result in alone + together] == [1, 2]
+    (one,), (two,) = alone[0]["timings"], together[0]["timings"]
+    assert two["fastest"] <= two["seconds"] <= two["slowest"]
+    assert two["peak_memory_gb"] > 1.2 * one["peak_memory_gb"]
+    steps_of_a_trajectory = one["imagined_steps_per_second"] * one["seconds"]
+    assert two["imagined_steps_per_second"] * two["seconds"] == pytest.approx(2 * steps_of_a_trajectory)
+
+
+def test_a_process_that_fails_does_not_leave_the_others_waiting() -> None:
+    plan = Plan(bench_settings("dmc500k", "tiny"), CPU, 200, ["world_model", "no such part"])
+    with pytest.raises((KeyError, BrokenBarrierError)):
+        time_parts(plan, steps=1, warmup=0, processes=2)
+
+
 def test_a_trace_holds_the_operations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace = tmp_path / "trace.json"
     options = [*TINY, "--component", "controller", "--output", str(trace)]
@@ -56,6 +79,7 @@ def test_a_trace_holds_the_operations(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--batch", "6"], "batch_size must be a multiple of 4"),
         (["--stored-steps", "3"], "--stored-steps must be at least"),
         (["--steps", "0"], "--steps must be at least 1"),
+        (["--at-once", "0"], "--at-once must be at least 1"),
     ],
 )
 def test_impossible_options_are_told_in_one_line(
