@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from m3.agent.policy import Policy
+from m3.bench.operations import OperationCount
 from m3.bench.synthetic import RandomEnvironment, random_lpips
 from m3.config.experiment import Run
 from m3.config.layers import Layer, validate
@@ -44,6 +45,8 @@ class Timing:
     peak_memory_gb: float
     imagined_steps_per_second: float | None = None
     """Of the controller: imagined steps of all trajectories."""
+    gflop: float | None = None
+    """Of a component: billions of operations in the matrix products and convolutions of a step."""
 
 
 class Bench:
@@ -68,25 +71,36 @@ class Bench:
         self._fill(environment, stored_steps)
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:
-        """Time ``steps`` steps of a part after ``warmup`` steps that do not count."""
+        """Time ``steps`` steps of a part after ``warmup`` steps that do not count, but whose operations are counted."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         work = self._work(part)
-        seconds: list[float] = []
-        for index in range(warmup + steps):
-            start = perf_counter()
-            next(work)
-            self._synchronize()
-            if index >= warmup:
-                seconds.append(perf_counter() - start)
+        with OperationCount() as operations:
+            for _ in range(warmup):
+                next(work)
+        seconds = [self._seconds(work) for _ in range(steps)]
         work.close()
         middle = median(seconds)
-        batch_size = self._trainer.components[part].schedule.batch_size if part in self._trainer.components else None
-        imagined = None
-        if part == "controller" and batch_size is not None:
-            sequences = self.settings.sequences
-            imagined = batch_size * (sequences.length - sequences.context_length + 1) / middle
-        return Timing(part, batch_size, middle, min(seconds), max(seconds), steps, self._peak_memory(), imagined)
+        timing = Timing(part, None, middle, min(seconds), max(seconds), steps, self._peak_memory())
+        if part not in self._trainer.components:
+            return timing
+        batch_size = self._trainer.components[part].schedule.batch_size
+        sequences = self.settings.sequences
+        imagined = batch_size * (sequences.length - sequences.context_length + 1) / middle
+        return replace(
+            timing,
+            batch_size=batch_size,
+            imagined_steps_per_second=imagined if part == "controller" else None,
+            gflop=operations.total / warmup / 1e9 if warmup else None,
+        )
+
+    def _seconds(self, work: Iterator[None]) -> float:
+        """What the next step of a part takes."""
+        self._synchronize()
+        start = perf_counter()
+        next(work)
+        self._synchronize()
+        return perf_counter() - start
 
     def trace(self, part: str, steps: int, output: Path) -> str:
         """Write a trace of ``steps`` steps of a part, after one that does not count; a table of what took longest."""

@@ -55,4 +55,5 @@ def _all_together(same: list[Timing]) -> Timing:
         steps=same[0].steps,
         peak_memory_gb=sum(timing.peak_memory_gb for timing in same),
         imagined_steps_per_second=sum(imagined) if imagined else None,
+        gflop=same[0].gflop,
     )

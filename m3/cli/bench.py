@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     together = f", {args.at_once} runs at once" if args.at_once > 1 else ""
     print(f"{args.benchmark} {args.variant} on {device}, {precision}{together}")
     print(
-        f"{'part':<12} {'batch':>6} {'median ms':>10} {'min':>9} {'max':>9} {'steps/s':>9} {'GB':>6} {'hours/run':>9}"
+        f"{'part':<12} {'batch':>6} {'median ms':>10} {'min':>9} {'max':>9} {'steps/s':>9} {'GFLOP/s':>9} {'GB':>6}"
+        f" {'hours/run':>9}"
     )
     for timing in timings:
         print(_line(timing, hours, args.at_once))
@@ -64,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(timing: "Timing", hours: dict[str, float], at_once: int) -> str:
+    speed = f"{at_once * timing.gflop / timing.seconds:.1f}" if timing.gflop else "-"
     line = (
         f"{timing.part:<12} {timing.batch_size or '-':>6} {timing.seconds * 1e3:>10.2f} {timing.fastest * 1e3:>9.2f}"
-        f" {timing.slowest * 1e3:>9.2f} {at_once / timing.seconds:>9.1f} {timing.peak_memory_gb:>6.2f}"
+        f" {timing.slowest * 1e3:>9.2f} {at_once / timing.seconds:>9.1f} {speed:>9} {timing.peak_memory_gb:>6.2f}"
         f" {f'{hours[timing.part]:.2f}' if timing.part in hours else '-':>9}"
     )
     if timing.imagined_steps_per_second:

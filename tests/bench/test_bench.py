@@ -7,6 +7,7 @@ from threading import BrokenBarrierError
 import pytest
 import torch
 
+from m3.bench.operations import OperationCount
 from m3.bench.options import Plan
 from m3.bench.timing import Bench, bench_settings, projected_hours
 from m3.bench.together import time_parts
@@ -24,7 +25,18 @@ def test_every_part_is_timed_and_projected(benchmark: str, capsys: pytest.Captur
     components = ["tokenizer"] * (benchmark == "atari100k") + ["world_model", "controller"]
     assert parts == [*components, "replay", "collect", "evaluate", "checkpoint"]
     assert all(t["fastest"] <= t["seconds"] <= t["slowest"] for t in result["timings"])
+    assert [t["gflop"] is not None for t in result["timings"]] == [part in components for part in parts]
     assert set(result["hours_of_a_run"]) == {*components, "collect"}
+
+
+def test_operations_are_those_of_products_forward_and_backward() -> None:
+    layer, batch = torch.nn.Linear(4, 5), torch.ones(3, 4)
+    with OperationCount() as operations:
+        with torch.no_grad():
+            layer(batch)
+        assert operations.total == 2 * 3 * 4 * 5
+        layer(batch).sum().backward()
+    assert operations.total == 3 * (2 * 3 * 4 * 5)
 
 
 def test_hours_are_steps_times_seconds() -> None:
