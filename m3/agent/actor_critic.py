@@ -57,7 +57,7 @@ class Trunk(nn.Module):
         observed, acted = self._encode(views, actions)
         pairs = torch.stack((observed[:, :-1], acted), dim=2).flatten(1, 2)
         inputs = torch.cat((pairs, observed[:, -1:]), dim=1)
-        with full_precision(inputs):
+        with full_precision(inputs.device):
             outputs, _ = self.lstm(inputs.float(), (state[0][None], state[1][None]))
         return outputs[:, ::2]
 
@@ -78,7 +78,7 @@ class Trunk(nn.Module):
 
     def _step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
         """One LSTM step, in float32: inputs (B, mlp[-1]). For a single one, ``nn.LSTM`` is far slower."""
-        with full_precision(inputs):
+        with full_precision(inputs.device):
             return torch.lstm_cell(inputs.float(), state, *self.lstm.all_weights[0])
 
 

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import flop_registry
 class OperationCount(TorchDispatchMode):
     """Counts the additions and multiplications in the matrix products and convolutions within its context.
 
+    Not those of an ``nn.LSTM`` that reads a whole sequence, which are a few percent of a controller step.
     Torch's own counter also tells them apart by module, for which all of them need gradients; imagination has none.
     """
 

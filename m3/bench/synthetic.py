@@ -18,6 +18,13 @@ from m3.specs import (
     ObservationSpec,
 )
 
+SHAPES = {
+    "atari": "frames of 64 x 64, 18 actions",
+    "dmc": "walker's 24 numbers and 6 actions",
+    "craftax": "Craftax's 148 tokens and 43 actions",
+}
+"""What the random experience of a family looks like."""
+
 _SPACES: dict[str, tuple[ObservationSpec, ActionSpec]] = {
     "atari": (ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")}), DiscreteActions((18,))),
     "dmc": (ObservationSpec({"vector": ModalitySpec((24,), "float32")}), ContinuousActions(6)),
@@ -32,7 +39,6 @@ _SPACES: dict[str, tuple[ObservationSpec, ActionSpec]] = {
         DiscreteActions((43,)),
     ),
 }
-"""The largest action set of Atari, walker, Craftax."""
 
 
 class RandomEnvironment(Environment):

@@ -3,6 +3,7 @@
 import resource
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from math import exp
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -46,7 +47,7 @@ class Timing:
     imagined_steps_per_second: float | None = None
     """Of the controller: imagined steps of all trajectories."""
     gflop: float | None = None
-    """Of a component: billions of operations in the matrix products and convolutions of a step."""
+    """Of a component: billions of operations in the matrix products and convolutions of a step (LSTMs not counted)."""
 
 
 class Bench:
@@ -71,12 +72,14 @@ class Bench:
         self._fill(environment, stored_steps)
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:
-        """Time ``steps`` steps of a part after ``warmup`` steps that do not count, but whose operations are counted."""
+        """Time ``steps`` steps of a part after ``warmup`` steps, of which all but the first tell the operations."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         work = self._work(part)
+        if warmup:
+            next(work)
         with OperationCount() as operations:
-            for _ in range(warmup):
+            for _ in range(warmup - 1):
                 next(work)
         seconds = [self._seconds(work) for _ in range(steps)]
         work.close()
@@ -91,7 +94,7 @@ class Bench:
             timing,
             batch_size=batch_size,
             imagined_steps_per_second=imagined if part == "controller" else None,
-            gflop=operations.total / warmup / 1e9 if warmup else None,
+            gflop=operations.total / (warmup - 1) / 1e9 if warmup > 1 else None,
         )
 
     def _seconds(self, work: Iterator[None]) -> float:
@@ -130,7 +133,15 @@ class Bench:
             elif part == "checkpoint":
                 yield from self._checkpoints()
             else:
-                yield from trainer.components[part].train(random, epoch)
+                yield from self._steps(part, random, epoch)
+
+    def _steps(self, part: str, random: Randomness, epoch: int) -> Iterator[None]:
+        """An epoch's steps of a component, each of which finds as many frames unknown as in a whole run."""
+        replay, share = self._trainer.replay, share_of_unknown_frames(self.settings, part)
+        for _ in self._trainer.components[part].train(random, epoch):
+            yield
+            rows = np.arange(replay.first_row, replay.next_row)
+            self._trainer.tokens.forget_rows(rows[random.numpy.random(len(rows)) < share])
 
     def _repeat(self, action: Callable[[], None]) -> Iterator[None]:
         while True:
@@ -178,6 +189,24 @@ class Bench:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 1e9
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def share_of_unknown_frames(settings: RunSettings, part: str) -> float:
+    """Of the frames in the batches of a component, the share whose tokens have to be made, at the end of a run.
+
+    Tokens are kept until the tokenizer trains, once in an epoch. When D of N rows have been drawn, N exp(-D / N) are
+    unknown still. The tokenizer itself reads frames, not tokens.
+    """
+    if part == "tokenizer":
+        return 0.0
+    sequences, collection = settings.sequences, settings.collection
+    rows = (collection.last_epoch or settings.epochs) * collection.steps_per_epoch
+    model, controller = settings.world_model.schedule, settings.controller.schedule
+    by_model = model.steps_per_epoch * model.batch_size * sequences.length
+    frames = sequences.burn_in + sequences.context_length
+    by_controller = controller.steps_per_epoch * controller.batch_size * frames
+    before, drawn = (0, by_model) if part == "world_model" else (by_model, by_controller)
+    return rows / drawn * (exp(-before / rows) - exp(-(before + drawn) / rows))
 
 
 def timed_parts(settings: RunSettings) -> list[str]:

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from m3.bench.options import plan
+    from m3.bench.synthetic import SHAPES
     from m3.bench.timing import projected_hours
     from m3.bench.together import time_parts
     from m3.errors import UserError
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**machine, "timings": rows, "hours_of_a_run": hours}, indent=1))
         return 0
     together = f", {args.at_once} runs at once" if args.at_once > 1 else ""
-    print(f"{args.benchmark} {args.variant} on {device}, {precision}{together}")
+    shapes = SHAPES[planned.settings.environment.family]
+    print(f"{args.benchmark} {args.variant} ({shapes}) on {device}, {precision}{together}")
     print(
         f"{'part':<12} {'batch':>6} {'median ms':>10} {'min':>9} {'max':>9} {'steps/s':>9} {'GFLOP/s':>9} {'GB':>6}"
         f" {'hours/run':>9}"

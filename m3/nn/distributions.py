@@ -29,10 +29,17 @@ def sample_categorical(logits: Tensor, generator: torch.Generator | None, temper
     """
     if temperature == 0:
         return logits.argmax(-1)
-    cumulative = F.softmax(logits.float() / temperature, dim=-1).cumsum(-1)
+    cumulative = _cumulative(F.softmax(logits.float() / temperature, dim=-1))
     uniform = torch.rand(cumulative.shape[:-1], generator=generator, device=logits.device)
     passed = cumulative <= (uniform * cumulative[..., -1])[..., None]
     return passed.sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+def _cumulative(probabilities: Tensor) -> Tensor:
+    """Sums along the last axis. On a GPU, torch has no deterministic one of floats, but one of integers."""
+    if probabilities.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return (probabilities.double() * 2**40).long().cumsum(-1).double() / 2**40
+    return probabilities.cumsum(-1)
 
 
 class IndependentCategoricals:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m3.errors import UserError
+from m3.nn.precision import full_precision
 from m3.torch_files import read_torch_file
 
 VGG_FILE = "vgg16-397923af.pth"
@@ -45,9 +46,10 @@ class Lpips(nn.Module):
         """Images in [-1, 1], (N, 3, H, W) twice, to a scalar; gradients flow to the second only."""
         with torch.no_grad():
             targets = self._features(images)
-        distance = reconstructions.new_zeros(())
+        distance = torch.zeros((), device=images.device)
         for weight, target, feature in zip(self.weights, targets, self._features(reconstructions), strict=True):
-            distance = distance + F.conv2d((target - feature) ** 2, weight).mean()
+            with full_precision(images.device):
+                distance = distance + F.conv2d((target.float() - feature.float()) ** 2, weight).mean()
         return distance
 
     def _features(self, images: Tensor) -> list[Tensor]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 from m3.config.schema import Precision
 
@@ -12,11 +11,6 @@ from m3.config.schema import Precision
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """A context for forward passes: products in bfloat16 where the precision asks for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def full_precision(x: Tensor) -> torch.autocast:
-    """A context in which products of float32 tensors on the device of ``x`` are float32, whatever surrounds it."""
-    return torch.autocast(x.device.type, enabled=False)
 
 
 @contextmanager
@@ -29,3 +23,10 @@ def tf32_products(precision: Precision) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """A context for forward passes in which products of float32 tensors are float32, whatever surrounds it."""
+    with tf32_products("fp32"), torch.autocast(device.type, enabled=False):
+        yield

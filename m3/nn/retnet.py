@@ -86,7 +86,7 @@ class RetentionLayer(nn.Module):
         q = retention.rotate(self._split(self.q_proj(asked)), layout.phases[start:])
         k = retention.rotate(self._split(self.k_proj(x)), layout.phases * (x.shape[-1] // self.heads) ** -0.5)
         v = self._split(self.v_proj(x)).float()
-        with full_precision(x):
+        with full_precision(x.device):
             retained, memory = self._retain(q, k, v, start, layout, mask, powers, initial)
         normed = F.layer_norm(self._drop(retained), retained.shape[-1:], eps=1e-6).flatten(-2)
         return self.out_proj(normed.to(asked.dtype) * F.silu(self.g_proj(asked))), memory

@@ -104,7 +104,7 @@ class ImageTokenizer(ModalityTokenizer):
         flat = latents.float().flatten(2).transpose(1, 2)
         codes = self.codebook.float()
         # |z|^2 is the same for all codes of a latent, so it does not change the nearest one.
-        with full_precision(flat):
+        with full_precision(flat.device):
             distances = (codes**2).sum(-1) - 2 * flat @ codes.T
         return distances.argmin(-1)
 
@@ -116,7 +116,7 @@ class ImageTokenizer(ModalityTokenizer):
     def encode(self, raw: Tensor) -> Tensor:
         """uint8 (..., 3n, H, W) -> (..., n*h*w, 1); in float32 also while training in another precision."""
         images = self.normalise(raw)
-        with full_precision(images):
+        with full_precision(images.device):
             return self.nearest_codes(self.latents(images)).reshape(*raw.shape[:-3], -1, 1)
 
     def decode(self, tokens: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from m3.agent.actor_critic import PolicyState
+from m3.agent.actor_critic import LSTMState
 from m3.agent.agent import Agent
 from m3.agent.policy import Policy
 from m3.config.schema import Collection
@@ -75,7 +75,7 @@ class Collector:
         self.episodes.append(FinishedEpisode(self.agent_steps, self._episode_return, self._episode_length))
         self._observation, self._episode_return, self._episode_length = None, 0.0, 0
 
-    def _recurrent_state(self) -> PolicyState:
+    def _recurrent_state(self) -> LSTMState:
         if self._episode_length == 0 or self._burn_in == 0:
             return self._policy.initial_state(1)
         latest = self._replay.next_row

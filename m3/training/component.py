@@ -93,7 +93,7 @@ class Component(ABC):
         try:
             for _ in range(self.schedule.steps_per_epoch):
                 for key, value in self.step(random, epoch).items():
-                    totals[key] = totals.get(key, 0) + value.detach()
+                    totals[key] = totals.get(key, 0) + value.detach().float()
                 yield
         finally:
             self.module.eval()

@@ -16,6 +16,7 @@ from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
 from m3.training.component import Component, Computed
+from m3.training.devices import upload
 from m3.training.failure import DivergedError
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
@@ -46,7 +47,7 @@ class TokenizerComponent(Component):
 
     def compute(self, random: Randomness, epoch: int) -> Computed:
         rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
-        frames = torch.from_numpy(self._replay.observations_at(rows)["image"]).to(self._device)
+        frames = upload(self._replay.observations_at(rows)["image"], self._device)
         losses = self._image.losses(frames, self._perceptual)
         return Computed(sum(losses, start=torch.zeros((), device=self._device)), losses._asdict())
 
@@ -78,10 +79,10 @@ class WorldModelComponent(Component):
             self._agent.world_model,
             WorldModelBatch(
                 tokens=tokens,
-                actions=torch.from_numpy(batch.actions).to(self._device),
-                rewards=torch.from_numpy(batch.rewards).to(self._device),
-                terminated=torch.from_numpy(batch.terminated).to(self._device),
-                mask=torch.from_numpy(batch.mask).to(self._device),
+                actions=upload(batch.actions, self._device),
+                rewards=upload(batch.rewards, self._device),
+                terminated=upload(batch.terminated, self._device),
+                mask=upload(batch.mask, self._device),
             ),
             self._agent.tokenizer.codebooks,
             self._sequences.context_length,
@@ -134,14 +135,15 @@ class ControllerComponent(Component):
         context_length = self._sequences.context_length
         batch, tokens = self._tokens.windows(ids, before=self._sequences.burn_in, length=context_length)
         agent = self._agent
-        imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, random.torch)
+        curious = self._settings.intrinsic_weight > 0
+        imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, random.torch, curious)
         state, start = start_imagination(
             agent.actor_critic,
             imagination,
             agent.tokenizer,
             tokens,
-            torch.from_numpy(batch.actions).to(self._device),
-            torch.from_numpy(batch.mask).to(self._device),
+            upload(batch.actions, self._device),
+            upload(batch.mask, self._device),
             context_length,
         )
         trajectory = imagine(

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from m3.data.replay import Batch, Replay
 from m3.tokenizers.multimodal import Tokenizer
+from m3.training.devices import upload
 
 _FRAMES_AT_ONCE = 256
 
@@ -37,6 +38,10 @@ class ReplayTokens:
                 count = self._tokenizer.tokens[name].count
                 self._tables[name] = torch.zeros(slots, count, dtype=torch.int32, device=self._device)
 
+    def forget_rows(self, rows: np.ndarray) -> None:
+        """Encode these rows anew, should they be asked for."""
+        self._row_of_slot[rows % len(self._row_of_slot)] = -1
+
     def windows(self, ids: np.ndarray, before: int, length: int) -> tuple[Batch, dict[str, Tensor]]:
         """Windows of the replay (see ``Replay.gather``) and their tokens, int64 (B, T, K, C) per modality.
 
@@ -44,7 +49,7 @@ class ReplayTokens:
         mean nothing.
         """
         batch = self._replay.gather(ids, before, length, self._fresh)
-        observations = {name: torch.from_numpy(o).to(self._device) for name, o in batch.observations.items()}
+        observations = {name: upload(o, self._device) for name, o in batch.observations.items()}
         fresh = self._tokenizer.encode(observations)
         kept = self._lookup(batch) if self._kept else {}
         return batch, {name: kept[name] if name in kept else fresh[name] for name in self._tokenizer.tokens}
@@ -57,13 +62,13 @@ class ReplayTokens:
         missing = rows[self._row_of_slot[slots] != rows]
         for start in range(0, len(missing), _FRAMES_AT_ONCE):
             self._encode(missing[start : start + _FRAMES_AT_ONCE])
-        wanted = torch.from_numpy(np.where(batch.mask, batch.rows % self._replay.num_slots, 0)).to(self._device)
+        wanted = upload(np.where(batch.mask, batch.rows % self._replay.num_slots, 0), self._device)
         return {name: self._tables[name][wanted][..., None].long() for name in self._kept}
 
     def _encode(self, rows: np.ndarray) -> None:
         slots = rows % self._replay.num_slots
         observations = self._replay.observations_at(rows)
-        frames = {name: torch.from_numpy(observations[name]).to(self._device) for name in self._kept}
+        frames = {name: upload(observations[name], self._device) for name in self._kept}
         for name, tokens in self._tokenizer.encode(frames).items():
-            self._tables[name][torch.from_numpy(slots).to(self._device)] = tokens[..., 0].int()
+            self._tables[name][upload(slots, self._device)] = tokens[..., 0].int()
         self._row_of_slot[slots] = rows

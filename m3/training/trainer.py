@@ -57,10 +57,10 @@ class Trainer:
         self.collector = Collector(
             self.agent, environment, self.replay, settings.collection, settings.sequences.burn_in, settings.seed
         )
-        self._tokens = ReplayTokens(self.agent.tokenizer, self.replay, device)
+        self.tokens = ReplayTokens(self.agent.tokenizer, self.replay, device)
         self.components: dict[str, Component] = {
-            "world_model": WorldModelComponent(self.agent, settings, self.replay, self._tokens, device),
-            "controller": ControllerComponent(self.agent, settings, self.replay, self._tokens, device),
+            "world_model": WorldModelComponent(self.agent, settings, self.replay, self.tokens, device),
+            "controller": ControllerComponent(self.agent, settings, self.replay, self.tokens, device),
         }
         image = self.agent.tokenizer.image
         if image is not None:
@@ -70,7 +70,7 @@ class Trainer:
     def run_epoch(self, progress: Progress) -> None:
         """The next epoch."""
         self.epoch += 1
-        self._tokens.forget()  # the tokenizer trains before any other part reads them
+        self.tokens.forget()  # the tokenizer trains before any other part reads them
         metrics: dict[str, float] = {}
         for part, steps in parts_of_epoch(self.settings, self.epoch).items():
             if part in self.components and not self.components[part].ready():

@@ -44,12 +44,18 @@ class Imagination:
         model: the world model, in evaluation mode.
         codebooks: code vectors of the tokenizer.
         generator: of the sampled tokens and ends.
+        curious: whether disagreements are wanted; if not, or if the model has no ensemble, they are 0.
     """
 
     def __init__(
-        self, model: WorldModel, codebooks: Mapping[str, Tensor], generator: torch.Generator | None = None
+        self,
+        model: WorldModel,
+        codebooks: Mapping[str, Tensor],
+        generator: torch.Generator | None = None,
+        curious: bool = True,
     ) -> None:
         self._model = model
+        self._curiosity = model.curiosity if curious else None
         self._codebooks = codebooks
         self._generator = generator
 
@@ -79,11 +85,10 @@ class Imagination:
             for name, logits in self._model.observation_logits(parts).items()
         }
         last = outputs[:, -1]
-        curiosity = self._model.curiosity
         step = ImaginedStep(
             reward=self._model.reward_head.scalar.mean(self._model.reward_head(last)),
             end=sample_categorical(self._model.end_head(last), self._generator).bool(),
-            disagreement=curiosity.step_disagreement(parts) if curiosity else last.new_zeros(len(last)),
+            disagreement=self._curiosity.step_disagreement(parts) if self._curiosity else last.new_zeros(len(last)),
         )
         return step, ImaginedState(memory, tokens, actions[:, :0])
 

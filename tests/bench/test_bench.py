@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from threading import BrokenBarrierError
 
+import numpy as np
 import pytest
 import torch
 
 from m3.bench.operations import OperationCount
 from m3.bench.options import Plan
-from m3.bench.timing import Bench, bench_settings, projected_hours
+from m3.bench.timing import Bench, bench_settings, projected_hours, share_of_unknown_frames
 from m3.bench.together import time_parts
 from m3.cli import main
 
@@ -19,7 +20,7 @@ TINY = ("--variant", "tiny", "--device", "cpu", "--stored-steps", "200", "--step
 
 @pytest.mark.parametrize("benchmark", ["atari100k", "dmc500k", "craftax1m"])
 def test_every_part_is_timed_and_projected(benchmark: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--benchmark", benchmark, *TINY, "--warmup", "1", "--json"]) == 0
+    assert main(["bench", "--benchmark", benchmark, *TINY, "--warmup", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     parts = [timing["part"] for timing in result["timings"]]
     components = ["tokenizer"] * (benchmark == "atari100k") + ["world_model", "controller"]
@@ -37,6 +38,21 @@ def test_operations_are_those_of_products_forward_and_backward() -> None:
         assert operations.total == 2 * 3 * 4 * 5
         layer(batch).sum().backward()
     assert operations.total == 3 * (2 * 3 * 4 * 5)
+
+
+def test_a_step_finds_as_many_frames_unknown_as_drawing_them_would_leave() -> None:
+    """Over an epoch, the frames that are made are those that are drawn at least once."""
+    settings = bench_settings("atari100k", "m3")
+    rng, rows = np.random.default_rng(0), 500 * 200
+    known = np.zeros(rows, dtype=bool)
+    for part, schedule, frames in (
+        ("world_model", settings.world_model.schedule, 10),
+        ("controller", settings.controller.schedule, 22),
+    ):
+        drawn = schedule.steps_per_epoch * schedule.batch_size * frames
+        before = known.sum()
+        known[rng.integers(rows, size=drawn)] = True
+        assert share_of_unknown_frames(settings, part) == pytest.approx((known.sum() - before) / drawn, rel=0.01)
 
 
 def test_hours_are_steps_times_seconds() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from m3.errors import UserError
 from m3.nn.perceptual import LINEAR_FILE, VGG_FILE, load_lpips
+from m3.nn.precision import autocast
 
 CHANNELS = (2, 3, 4, 3, 2)
 """Of the five stages; VGG16 has 64, 128, 256, 512, 512."""
@@ -72,6 +73,14 @@ def test_equals_the_definition(folder: Path, images: tuple[Tensor, Tensor]) -> N
         weights = [linear[f"lin{stage}.model.1.weight"].numpy()[0] for stage in range(5)]
         distances.append(sum((w * (a - b) ** 2).sum(axis=0).mean() for w, (a, b) in zip(weights, pairs, strict=True)))
     assert load_lpips(folder)(*images).item() == pytest.approx(np.mean(distances), rel=1e-4)
+
+
+def test_is_summed_in_float32_also_in_bf16(folder: Path, images: tuple[Tensor, Tensor]) -> None:
+    lpips = load_lpips(folder)
+    with autocast("bf16", torch.device("cpu")):
+        rough = lpips(*images)
+    assert rough.dtype == torch.float32
+    assert rough.item() == pytest.approx(lpips(*images).item(), rel=0.02)
 
 
 def test_an_image_has_no_distance_to_itself(folder: Path, images: tuple[Tensor, Tensor]) -> None:

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,8 +11,10 @@ from torch.testing import assert_close
 from toy_runs import TASKS_WITH_IMAGES, random_steps, toy_agent, toy_settings, toy_trainer
 
 from m3.agent.agent import Agent
+from m3.agent.policy import Policy
 from m3.config.schema import Precision
 from m3.nn.precision import autocast, full_precision, tf32_products
+from m3.seeding import randomness
 from m3.training.progress import Progress
 from m3.world_model.losses import WorldModelBatch, WorldModelLosses, world_model_losses
 
@@ -48,6 +51,32 @@ def test_tf32_is_fp32_on_a_cpu_and_leaves_the_switches_as_they_were() -> None:
     with tf32_products("fp32"):
         assert not torch.backends.cudnn.allow_tf32
     assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+def test_full_precision_is_not_tf32_either() -> None:
+    with tf32_products("tf32"):
+        with full_precision(CPU):
+            assert not torch.backends.cuda.matmul.allow_tf32
+            assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cuda.matmul.allow_tf32
+
+
+def test_frames_are_encoded_and_actions_chosen_without_tf32_whatever_torch_defaults_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent, switches = toy_agent("image"), []
+
+    def note(*_: object) -> None:
+        switches.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+
+    assert agent.tokenizer.image is not None
+    for module in (agent.tokenizer.image.encoder, agent.actor_critic.actor):
+        module.register_forward_hook(note)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    policy = Policy(agent, temperature=1.0)
+    frames = np.zeros((2, 3, 8, 8), np.uint8)
+    policy.act({"image": frames}, policy.initial_state(2), randomness(CPU, 0))
+    assert switches == [(False, False)] * 2
 
 
 def test_memories_stay_float32_over_many_blocks() -> None:
@@ -102,7 +131,7 @@ def test_products_in_full_precision_are_those_outside() -> None:
     x = torch.randn(9, 9, generator=torch.Generator().manual_seed(0))
     with autocast("bf16", CPU):
         assert (x @ x).dtype == torch.bfloat16
-        with full_precision(x):
+        with full_precision(CPU):
             inside = x @ x
     assert_close(inside, x @ x, rtol=0, atol=0)
 

@@ -47,6 +47,21 @@ def test_equals_the_token_by_token_recurrence(net: RetNet, context: Tensor) -> N
         assert_close(predictions[row], slow_predictions, atol=1e-5, rtol=1e-5)
 
 
+def test_gradients_are_those_of_the_recurrence(net: RetNet, context: Tensor) -> None:
+    asked = placeholders(BLOCKS + 1)
+    generator = torch.Generator().manual_seed(4)
+    inputs = (context[:1].clone().requires_grad_(), *net.parameters())
+    outputs, predictions, _ = net(inputs[0], asked[:1], net.empty_memory(1), context_outputs=True)
+    parts = zip((outputs[0], predictions[0]), SlowRetNet(net, SCALES).run(inputs[0][0], asked[0, 0]), strict=True)
+    fast, slow = torch.zeros(()), torch.zeros(())
+    for one, other in parts:
+        weights = torch.randn(one.shape, generator=generator)
+        fast, slow = fast + (weights * one).sum(), slow + (weights * other).sum()
+    gradients = zip(torch.autograd.grad(fast, inputs), torch.autograd.grad(slow, inputs), strict=True)
+    for one, other in gradients:
+        assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("chunks", [[1, 1, 1, 1], [2, 2], [3, 1]])
 def test_chunks_give_what_all_blocks_at_once_give(net: RetNet, context: Tensor, chunks: list[int]) -> None:
     outputs, predictions, memory = net(context, placeholders(BLOCKS), net.empty_memory(BATCH), context_outputs=True)

@@ -20,13 +20,14 @@ CPU = torch.device("cpu")
 class Scripted(Component):
     """Four weights whose loss is their sum times a given number in every step."""
 
-    def __init__(self, slopes: list[float]) -> None:
+    def __init__(self, slopes: list[float], reported: torch.dtype = torch.float32) -> None:
         module = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Dropout(0.5))
         schedule = Schedule(start_after_epoch=0, steps_per_epoch=len(slopes), batch_size=1)
         optimizer = Optimizer(learning_rate=0.1, weight_decay=0.0, max_gradient_norm=3.0)
         super().__init__("scripted", module, schedule, optimizer, "fp32", CPU)
         self.weight = module[0].weight
         self.slopes = iter(slopes)
+        self.reported = reported
         self.gradients: list[Tensor] = []
         self.modes: list[bool] = []
         self.dropped: list[Tensor] = []
@@ -40,7 +41,7 @@ class Scripted(Component):
         self.modes.append(self.module.training)
         self.dropped.append(self.module[1](torch.ones(50)))
         slope = next(self.slopes)
-        return Computed(slope * self.weight.sum(), {"slope": torch.tensor(slope)})
+        return Computed(slope * self.weight.sum(), {"slope": torch.tensor(slope, dtype=self.reported)})
 
     def run(self, seed: int = 0) -> dict[str, float]:
         return finish(self.train(randomness(CPU, seed), epoch=3), "train", self.schedule.steps_per_epoch)
@@ -51,6 +52,24 @@ def test_metrics_are_means_over_the_epochs_steps() -> None:
     assert metrics["scripted/slope"] == 3
     assert metrics["scripted/gradient_norm"] == pytest.approx(2 * 3)
     assert set(metrics) == {"scripted/slope", "scripted/gradient_norm", "scripted/loss"}
+
+
+def test_means_of_scalars_in_bf16_are_not_rounded_on_the_way() -> None:
+    component = Scripted([0.3008] * 200, torch.bfloat16)
+    assert component.run()["scripted/slope"] == pytest.approx(0.3008, rel=4e-3)
+
+
+def test_the_optimiser_is_torchs_plain_adamw_with_clipped_gradients() -> None:
+    slopes = [1.0, -4.0, 0.5, 2.0, 7.0, -1.0, 0.1, 3.0, -0.2, 1.0]
+    component = Scripted(slopes)
+    plain = nn.Parameter(component.weight.detach().clone())
+    optimizer = torch.optim.AdamW([plain], lr=0.1, weight_decay=0.0, fused=False)
+    component.run()
+    for slope in slopes:
+        norm = 2 * abs(slope)  # of four equal numbers
+        plain.grad = torch.full((1, 4), slope * min(1.0, 3.0 / norm))
+        optimizer.step()
+    assert_close(component.weight, plain)
 
 
 def test_gradients_are_fresh_in_every_step_and_clipped_together() -> None:

@@ -84,3 +84,20 @@ def test_a_replay_that_has_grown_is_followed() -> None:
     play(make_environment(toy_settings("image").environment, "image", "train"), replay, 300)
     assert replay.num_slots > slots
     check(tokenizer, replay, kept)
+
+
+def test_rows_that_are_forgotten_are_encoded_again_and_no_others() -> None:
+    tokenizer, replay = played("image", 200)
+    kept = ReplayTokens(tokenizer, replay, CPU)
+    rows = np.arange(replay.first_row, replay.next_row)
+    ids = replay.window_ids(np.arange(replay.first_window, replay.next_window))
+    kept.windows(ids, before=0, length=1)
+    assert tokenizer.image is not None
+    with torch.no_grad():
+        tokenizer.image.codes.weight.copy_(tokenizer.image.codes.weight.flip(0))
+    _, old = kept.windows(ids, before=0, length=1)
+    kept.forget_rows(rows[: len(rows) // 2])
+    batch, new = kept.windows(ids, before=0, length=1)
+    changed = (old["image"] != new["image"]).flatten(1).any(1).numpy()
+    assert changed[batch.rows[:, 0] < rows[len(rows) // 2]].all()
+    assert not changed[batch.rows[:, 0] >= rows[len(rows) // 2]].any()
