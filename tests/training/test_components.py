@@ -1,7 +1,9 @@
 """What each component trains on, and what it changes."""
 
 import math
+from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from m3.seeding import Randomness, randomness
 from m3.training.components import WorldModelComponent
 from m3.training.progress import finish
 from m3.training.trainer import Trainer
+from m3.world_model.imagination import Imagination
 from m3.world_model.losses import WorldModelBatch, world_model_losses
 
 
@@ -153,6 +156,24 @@ def test_a_component_that_is_stopped_halfway_is_left_in_evaluation_mode() -> Non
     assert component.module.training
     work.close()
     assert not component.module.training
+
+
+def test_curiosity_without_weight_is_not_asked_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a controller that asks for disagreements, and multiplies them by 0."""
+    learnt = []
+    for curious in (False, True):
+        trainer = collected("vector", controller={"intrinsic_weight": 0.0})
+        ensemble = trainer.agent.world_model.curiosity
+        assert ensemble is not None
+        spy = Mock(wraps=ensemble.step_disagreement)
+        monkeypatch.setattr(ensemble, "step_disagreement", spy)
+        if curious:
+            forced = partial(Imagination, curious=True)
+            monkeypatch.setattr("m3.training.components.Imagination", lambda *args, new=forced: new(*args[:3]))
+        trainer.components["controller"].step(new_random(), epoch=4)
+        learnt.append(parameters_of(trainer))
+        assert spy.called == curious
+    assert changed(*learnt) == set()
 
 
 def test_nothing_trains_on_a_replay_that_is_too_small() -> None:
