@@ -140,8 +140,9 @@ class Bench:
         replay, share = self._trainer.replay, share_of_unknown_frames(self.settings, part)
         for _ in self._trainer.components[part].train(random, epoch):
             yield
-            rows = np.arange(replay.first_row, replay.next_row)
-            self._trainer.tokens.forget_rows(rows[random.numpy.random(len(rows)) < share])
+            if share:
+                rows = np.arange(replay.first_row, replay.next_row)
+                self._trainer.tokens.forget_rows(rows[random.numpy.random(len(rows)) < share])
 
     def _repeat(self, action: Callable[[], None]) -> Iterator[None]:
         while True:
@@ -195,9 +196,9 @@ def share_of_unknown_frames(settings: RunSettings, part: str) -> float:
     """Of the frames in the batches of a component, the share whose tokens have to be made, at the end of a run.
 
     Tokens are kept until the tokenizer trains, once in an epoch. When D of N rows have been drawn, N exp(-D / N) are
-    unknown still. The tokenizer itself reads frames, not tokens.
+    unknown still. The tokenizer itself reads frames, not tokens, and without one there are no tokens to keep.
     """
-    if part == "tokenizer":
+    if part == "tokenizer" or settings.tokenizer is None:
         return 0.0
     sequences, collection = settings.sequences, settings.collection
     rows = (collection.last_epoch or settings.epochs) * collection.steps_per_epoch

@@ -55,6 +55,10 @@ def test_a_step_finds_as_many_frames_unknown_as_drawing_them_would_leave() -> No
         assert share_of_unknown_frames(settings, part) == pytest.approx((known.sum() - before) / drawn, rel=0.01)
 
 
+def test_without_images_no_tokens_are_kept() -> None:
+    assert share_of_unknown_frames(bench_settings("dmc500k", "m3"), "controller") == 0
+
+
 def test_hours_are_steps_times_seconds() -> None:
     settings = bench_settings("dmc500k", "tiny")
     timing = Bench(settings, CPU, 200).time("world_model", steps=1, warmup=0)
