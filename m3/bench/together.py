@@ -19,7 +19,7 @@ def time_parts(plan: Plan, steps: int, warmup: int, processes: int) -> list[Timi
     fastest and slowest are those of any; memory and imagined steps are those of all.
     """
     if processes == 1:
-        _prepare(plan)
+        be_deterministic(plan.device)
         bench = Bench(plan.settings, plan.device, plan.stored_steps)
         return [bench.time(part, steps, warmup) for part in plan.parts]
     context = multiprocessing.get_context("spawn")
@@ -32,16 +32,10 @@ def time_parts(plan: Plan, steps: int, warmup: int, processes: int) -> list[Timi
     return [_all_together(list(same)) for same in zip(*timings, strict=True)]
 
 
-def _prepare(plan: Plan) -> None:
-    """Compute as training does, which is deterministic on the CPU."""
-    if plan.device.type == "cpu":
-        be_deterministic()
-
-
 def _time_parts(plan: Plan, steps: int, warmup: int, meeting: Barrier) -> list[Timing]:
     """Time every part, together with the others that come to the meeting before each."""
     try:
-        _prepare(plan)
+        be_deterministic(plan.device)
         bench = Bench(plan.settings, plan.device, plan.stored_steps)
         timings: list[Timing] = []
         for part in plan.parts:

@@ -30,8 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--episodes must be at least 1, got {args.episodes}")
     output = args.output or args.run / "scores.h5"
     device = select_device(args.device)
-    if args.deterministic or device.type == "cpu":
-        be_deterministic()
+    be_deterministic(device, also_on_gpu=args.deterministic)
     score_run(args.run / WEIGHTS, args.episodes, output, device)
     print(f"scores are in {output}")
     return 0

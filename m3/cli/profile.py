@@ -28,12 +28,14 @@ def run(args: argparse.Namespace) -> int:
     from m3.bench.options import plan
     from m3.bench.timing import Bench
     from m3.errors import UserError
+    from m3.training.devices import be_deterministic
 
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, got {args.steps}")
     settings, device, stored_steps, parts = plan(args)
     if len(parts) > 1:
         raise UserError("--component all cannot be traced: name one")
+    be_deterministic(device)
     print(Bench(settings, device, stored_steps).trace(parts[0], args.steps, args.output))
     print(f"trace: {args.output}")
     return 0

@@ -99,8 +99,7 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
 
     settings = read_resolved(args.config)
     device = select_device(args.device)
-    if args.deterministic or device.type == "cpu":
-        be_deterministic()
+    be_deterministic(device, also_on_gpu=args.deterministic)
     interval = CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs)
     with following(args.run, settings, args.track, not args.no_media) as after_epoch:
         return train_run(settings, args.run, device, interval, args.pretrained, stop, args.wait, after_epoch)

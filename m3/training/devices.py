@@ -32,12 +32,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def be_deterministic() -> None:
+def be_deterministic(device: torch.device, also_on_gpu: bool = False) -> None:
     """Let the same computation give the same bits, as far as torch can: for programs, before they compute anything.
 
-    On the CPU this costs nothing, but results still depend on the number of threads and the kind of processor. On a GPU
-    it is slower, and an operation that has no deterministic form is an error.
+    On the CPU always, as it costs nothing there; results still depend on the number of threads and the kind of
+    processor. On a GPU only if asked: it is slower, and an operation that has no deterministic form is an error.
     """
+    if device.type != "cpu" and not also_on_gpu:
+        return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
 
