@@ -93,6 +93,12 @@ def evaluate_command(plan: Plan, is_slurm_job: bool) -> str:
     return evaluate if is_slurm_job else f"{OWN_GPU} {evaluate}"
 
 
+def diagnose_command(is_slurm_job: bool) -> str:
+    """What measures how well a run's world model predicts."""
+    diagnose = "python -u -m m3 diagnose"
+    return diagnose if is_slurm_job else f"{OWN_GPU} {diagnose}"
+
+
 class Analysis(NamedTuple):
     """The statistics, figures and tables of one benchmark."""
 
@@ -178,6 +184,24 @@ def table_files(analysis: Analysis) -> dict[str, str]:
     return _product_files(analysis, catalog.tables(len(analysis.variants)), catalog.TABLE_SUFFIXES, "{benchmark}/")
 
 
+def diagnosed_runs(plan: Plan, analysis: Analysis) -> list[Run]:
+    """The own runs of an analysis that train a world model; in partial figures, those that have one."""
+    trained = [
+        run for run in analysis.runs if plan.runs[run].world_model.schedule.start_after_epoch < plan.runs[run].epochs
+    ]
+    if not plan.experiment.partial:
+        return trained
+    known = ("weights.safetensors", "diagnosis.h5")
+    return [run for run in trained if any(Path(run_folder(run), name).exists() for name in known)]
+
+
+def diagnosis_files(analysis: Analysis) -> dict[str, str]:
+    """Name -> file of the figure and the table of an analysis's world models, with {benchmark} as a wildcard."""
+    figure, table = ([entry] for entry in catalog.DIAGNOSIS)
+    files = _product_files(analysis, figure, catalog.FIGURE_SUFFIXES, "{benchmark}/")
+    return files | _product_files(analysis, table, catalog.TABLE_SUFFIXES, "{benchmark}/")
+
+
 def overview_files(scope: str) -> dict[str, str]:
     """Name -> file of the figure that shows all benchmarks of a scope."""
     everything = Analysis(scope, "", "All benchmarks", "both")
@@ -194,6 +218,11 @@ def all_figures(analyses: Iterable[Analysis]) -> list[str]:
 def all_tables(analyses: Iterable[Analysis]) -> list[str]:
     """The files of all tables of the given analyses."""
     return _of_every(analyses, table_files)
+
+
+def all_diagnoses(plan: Plan, analyses: Iterable[Analysis]) -> list[str]:
+    """The files of ``diagnosis_files`` of the given analyses that have runs to diagnose."""
+    return _of_every((a for a in analyses if diagnosed_runs(plan, a)), diagnosis_files)
 
 
 def _of_every(analyses: Iterable[Analysis], files: Callable[[Analysis], dict[str, str]]) -> list[str]:

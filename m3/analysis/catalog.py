@@ -36,6 +36,11 @@ TABLES = (
     Entry("table_runs", "Provenance of own runs", own_variants=1),
 )
 OVERVIEW = Entry("overview", "The benchmarks at a glance")
+DIAGNOSIS = (
+    Entry("diagnosis", "How well world models predict"),
+    Entry("table_diagnosis", "How well world models predict"),
+)
+"""A figure and a table, of trained agents and not of scores."""
 
 FIGURE_SUFFIXES = ("pdf", "png")
 TABLE_SUFFIXES = ("tex", "md", "csv", "html")

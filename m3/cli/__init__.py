@@ -75,6 +75,21 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def variant_labels(pairs: Sequence[str]) -> dict[str, str]:
+    """The option --labels: variant -> its name in figures, in order.
+
+    Raises:
+        UserError: one is not VARIANT=LABEL.
+    """
+    labels = {}
+    for pair in pairs:
+        variant, equals, label = pair.partition("=")
+        if not (variant and equals and label):
+            raise UserError(f"--labels takes VARIANT=LABEL, got {pair!r}")
+        labels[variant] = label
+    return labels
+
+
 def _examples(lines: str) -> str:
     return "examples:\n" + indent(f"{_RUN}\n{lines}" if "$RUN" in lines else lines, "  ")
 

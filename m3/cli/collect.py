@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from m3.cli import variant_labels
 from m3.errors import UserError
 
 HELP = "gather published scores and those of finished runs of a benchmark in one table"
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         tasks = read_references(args.published, args.benchmark)
     parts = [read_published(args.published, args.benchmark)] if args.scores != "own" else []
-    parts += [read_own(args.runs, args.benchmark, _labels(args.labels))] if args.runs else []
+    parts += [read_own(args.runs, args.benchmark, variant_labels(args.labels))] if args.runs else []
     table = scores.combine(args.benchmark, tasks, parts, args.benchmark_label)
     settings = {"benchmark": args.benchmark, "scores": args.scores, "labels": args.labels}
     scores.write(args.output, table, provenance(settings, table))
@@ -59,16 +60,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {note}")
     print(f"{args.output}: {len(table.methods)} methods, {len(table.scores)} runs, {len(table.runs)} of them own")
     return 0
-
-
-def _labels(pairs: Sequence[str]) -> dict[str, str]:
-    labels = {}
-    for pair in pairs:
-        variant, equals, label = pair.partition("=")
-        if not (variant and equals and label):
-            raise UserError(f"--labels takes VARIANT=LABEL, got {pair!r}")
-        labels[variant] = label
-    return labels
 
 
 def _references(given: Sequence[str]) -> dict[str, tuple[float, float]]:

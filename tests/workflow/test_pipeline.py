@@ -44,5 +44,10 @@ def test_a_game_is_trained_scored_and_shown_beside_the_published_scores(real_pro
     for name in ("iqm.pdf", "own_curves.png", "table_scores.md"):
         assert (folder / "figures/own/atari100k" / name).stat().st_size > 0
 
-    again = real_project.snakemake("--cores", "2", "all")
+    result = real_project.snakemake("--cores", "2", "diagnosis")
+    assert result.returncode == 0, result.stderr
+    assert (run / "diagnosis.h5").exists()
+    assert "| M3 tiny | Breakout | 1 |" in (folder / "figures/own/atari100k/table_diagnosis.md").read_text()
+
+    again = real_project.snakemake("--cores", "2", "all", "diagnosis")
     assert "Nothing to be done" in again.stderr + again.stdout

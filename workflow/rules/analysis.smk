@@ -101,6 +101,33 @@ for analysis in ANALYSES:
             "python -m m3 tables --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
             " > {log} 2>&1"
 
+    if suite.diagnosed_runs(PLAN, analysis):
+
+        rule:
+            name:
+                f"diagnosis_{analysis.name}"
+            input:
+                diagnoses=suite.run_files("diagnosis.h5", suite.diagnosed_runs(PLAN, analysis)),
+            output:
+                **suite.diagnosis_files(analysis),
+            log:
+                f"logs/diagnosis/{analysis.scope}{{benchmark}}.log",
+            wildcard_constraints:
+                benchmark=analysis.benchmark,
+            conda:
+                "../../envs/analysis.yaml"
+            threads: 1
+            resources:
+                mem_mb=4000,
+                runtime=30,
+            params:
+                benchmark_label=analysis.label,
+                labels=[f"{v}={PLAN.variants[v].label}" for v in analysis.variants],
+                folder=subpath(output.diagnosis_pdf, parent=True),
+            shell:
+                "python -m m3 diagnosis --diagnoses {input.diagnoses} --benchmark-label {params.benchmark_label:q}"
+                " --labels {params.labels:q} --output {params.folder} > {log} 2>&1"
+
 
 for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
 

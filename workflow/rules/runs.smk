@@ -76,3 +76,27 @@ rule evaluate:
         suite.evaluate_command(PLAN, IS_SLURM_JOB)
         + " --run {params.run} --episodes {params.episodes} --output {output.scores}"
         " --device {resources.device} 2>&1 | tee {log}"
+
+
+# New episodes of the trained agent: how well its world model predicts them.
+rule diagnose:
+    input:
+        weights=rules.train.output.weights,
+    output:
+        diagnosis="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/diagnosis.h5",
+    log:
+        "logs/diagnose/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: suite.job_resource(PLAN, "evaluate", "threads")
+    resources:
+        gpu=suite.job_resource(PLAN, "evaluate", "gpu"),
+        mem_mb=suite.job_resource(PLAN, "evaluate", "mem_mb"),
+        runtime=suite.job_resource(PLAN, "evaluate", "runtime"),
+        device=suite.job_device(PLAN, "evaluate"),
+        runs_per_gpu=1,
+    params:
+        run=subpath(input.weights, parent=True),
+    shell:
+        suite.diagnose_command(IS_SLURM_JOB)
+        + " --run {params.run} --output {output.diagnosis} --device {resources.device} > {log} 2>&1"

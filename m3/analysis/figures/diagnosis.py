@@ -1,0 +1,123 @@
+"""How well world models predict: dreams, losses beside returns, rewards and ends."""
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from m3.analysis import words
+from m3.analysis.diagnosis import Diagnoses
+from m3.analysis.figures.page import Grid, page
+from m3.analysis.style import INK, QUIET, WIDE, Look, look, tint
+
+_TITLES = ("Dreams", "Loss and return", "Rewards", "Ends")
+_COLUMNS = len(_TITLES)
+_UNCHANGED: tuple[float, tuple[float, ...]] = (0, (1, 1.2))
+
+
+def diagnosis_figure(diagnoses: Diagnoses) -> Figure:
+    """One row per task: what dreams get wrong, loss beside return, and how far rewards and ends come as predicted."""
+    tasks = diagnoses.tasks
+    grid = Grid(
+        columns=_COLUMNS, rows=len(tasks), left=0.42, bottom=0.36, panel_height=1.15, column_gap=0.42, row_gap=0.62
+    )
+    seeds = diagnoses.runs.groupby(["method", "task"]).size()
+    numbers = "" if seeds.min() == seeds.max() else f"{seeds.min()} to "
+    sheet = page(
+        WIDE,
+        grid.height,
+        f"{diagnoses.label}: how well world models predict",
+        f"New episodes of the trained agents, {numbers}{words.count(seeds.max(), 'seed')} per method. Dreams: share "
+        "of tokens that are wrong (of vectors: off by more than one bin of the quantiser) after so many dreamt steps, "
+        "mean over seeds and lowest to highest seed; dotted: if nothing ever changed. Loss: cross-entropy of the next "
+        "observation per token, from the entropy of the predictions themselves (tick) to what it is (marker); one per "
+        "seed. Rewards and ends: what happened where about as much was predicted, all seeds together; on the grey line "
+        "they come as predicted.",
+        [],
+        key=[_handle(method, look(method, diagnoses.methods)) for method in diagnoses.methods],
+    )
+    panels: tuple[Callable[[Axes, Diagnoses, str], None], ...] = (_dreams, _losses, _rewards, _ends)
+    for row, task in enumerate(tasks):
+        for column, (title, draw) in enumerate(zip(_TITLES, panels, strict=True)):
+            axes = grid.axes(sheet, row * _COLUMNS + column)
+            draw(axes, diagnoses, task)
+            axes.set_title(f"{task}: {title.lower()}" if column == 0 else title, size=6.5)
+            axes.tick_params(labelsize=6)
+            axes.grid(axis="y")
+    return sheet.figure
+
+
+def _handle(method: str, appearance: Look) -> Artist:
+    color, line, marker = appearance.color, appearance.line, appearance.marker
+    return Line2D([], [], color=color, linestyle=line, marker=marker, markersize=3.5, label=method)
+
+
+def _of(frame: pd.DataFrame, task: str) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of a task by method."""
+    return [(str(method), rows) for method, rows in frame[frame.task == task].groupby("method", sort=False)]
+
+
+def _dreams(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
+    for method, rows in _of(diagnoses.dreams, task):
+        appearance = look(method, diagnoses.methods)
+        by_step = rows.groupby("step")
+        wrong, steps = by_step.wrong.mean(), list(by_step.groups)
+        axes.fill_between(
+            steps, by_step.wrong.min(), by_step.wrong.max(), color=appearance.color, alpha=0.15, linewidth=0
+        )
+        axes.plot(steps, wrong, color=appearance.color, linestyle=appearance.line)
+        axes.plot(steps, by_step.unchanged.mean(), color=tint(appearance.color), linestyle=_UNCHANGED, linewidth=1)
+    axes.set_ylim(0, None)
+    axes.set_xlabel("Dreamt steps", size=6)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    axes.locator_params(nbins=4)
+
+
+def _losses(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
+    for method, rows in _of(diagnoses.runs, task):
+        appearance = look(method, diagnoses.methods)
+        returns = rows["return"]
+        axes.hlines(returns, rows.observation_entropy, rows.observation_loss, color=appearance.color, linewidth=0.8)
+        axes.scatter(rows.observation_entropy, returns, s=22, color=appearance.color, marker="|", linewidth=0.9)
+        axes.scatter(rows.observation_loss, returns, s=13, color=appearance.color, marker=appearance.marker, zorder=3)
+    axes.set_xlabel("Observation loss (nats)", size=6)
+    axes.set_ylabel("Return", size=6, labelpad=1)
+    axes.set_xlim(0, 1.08 * diagnoses.runs.observation_loss[diagnoses.runs.task == task].max())
+    axes.margins(y=0.15)
+    axes.locator_params(nbins=4)
+
+
+def _rewards(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
+    _calibration(axes, diagnoses, diagnoses.rewards, task)
+    axes.set_xlabel("Predicted reward", size=6)
+
+
+def _ends(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
+    if diagnoses.runs[diagnoses.runs.task == task].ends.sum() == 0:
+        axes.set_axis_off()
+        axes.text(0, 0.5, "no episode was\nterminated", transform=axes.transAxes, size=6, color=QUIET, va="center")
+        return
+    _calibration(axes, diagnoses, diagnoses.ends, task)
+    axes.set_xlabel("Predicted probability", size=6)
+
+
+def _calibration(axes: Axes, diagnoses: Diagnoses, groups: pd.DataFrame, task: str) -> None:
+    """What happened against what was predicted; a marker's area grows with the number of steps."""
+    for method, rows in _of(groups, task):
+        appearance = look(method, diagnoses.methods)
+        sizes = 4 + 20 * (rows["count"] / rows["count"].max()) ** 0.5
+        axes.plot(rows.predicted, rows.real, color=tint(appearance.color), linewidth=0.7, zorder=2)
+        axes.scatter(
+            *(rows.predicted, rows.real),
+            s=sizes,
+            color=appearance.color,
+            marker=appearance.marker,
+            zorder=3,
+            linewidth=0,
+        )
+    axes.axline((0, 0), slope=1, color=QUIET, linewidth=0.6, zorder=1)
+    axes.set_ylabel("Real", size=6, labelpad=1, color=INK)
+    axes.locator_params(nbins=4)

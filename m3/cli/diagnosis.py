@@ -1,0 +1,41 @@
+"""Draw the diagnoses of several runs."""
+
+import argparse
+from pathlib import Path
+
+HELP = "draw the diagnoses of a benchmark's runs, as a figure and a table"
+
+EXAMPLES = """\
+python -m m3 diagnose --run $RUN
+python -m m3 diagnosis --diagnoses $RUN/diagnosis.h5 --output mine
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    help = "what `diagnose` wrote, of runs of one benchmark"
+    parser.add_argument("--diagnoses", type=Path, nargs="+", required=True, metavar="FILE", help=help)
+    help = "the benchmark's name in figures (default: its short name)"
+    parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=help)
+    help = "names of variants in figures, in their order"
+    parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=help)
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the figure and the table")
+
+
+def run(args: argparse.Namespace) -> int:
+    from m3.analysis import catalog
+    from m3.analysis.diagnosis import read_diagnoses, table_files
+    from m3.analysis.figures.diagnosis import diagnosis_figure
+    from m3.analysis.style import save, style
+    from m3.cli import variant_labels
+    from m3.data.atomic import atomic_file
+
+    diagnoses = read_diagnoses(args.diagnoses, variant_labels(args.labels), args.benchmark_label)
+    figure, table = (entry.name for entry in catalog.DIAGNOSIS)
+    with style():
+        save(diagnosis_figure(diagnoses), args.output, figure)
+    for suffix, text in table_files(diagnoses).items():
+        with atomic_file(args.output / f"{table}.{suffix}") as file:
+            file.write(text.encode())
+    print(args.output / f"{figure}.png")
+    print(args.output / f"{table}.md")
+    return 0

@@ -1,0 +1,62 @@
+"""What a world model predicts of the next step when all that went before is real."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from m3.agent.agent import Agent
+from m3.config.schema import Sequences
+from m3.diagnosis.episodes import Episode
+from m3.nn.distributions import IndependentCategoricals
+from m3.world_model.curiosity import column_cross_entropy
+
+
+class Predictions(NamedTuple):
+    """One entry per predicted step, (n,) each.
+
+    observation_loss: cross-entropy of the next observation's tokens, mean over tokens, in nats.
+    observation_entropy: the same of tokens drawn from the prediction itself, which a calibrated model's loss equals.
+    reward, predicted_reward: of the step. ended, end_probability: whether it terminated the episode.
+    """
+
+    observation_loss: Tensor
+    observation_entropy: Tensor
+    reward: Tensor
+    predicted_reward: Tensor
+    ended: Tensor
+    end_probability: Tensor
+
+
+@torch.no_grad()
+def predict(agent: Agent, episode: Episode, sequences: Sequences) -> Predictions:
+    """Predict every step of an episode but the first ``context_length - 1``, in windows as those of training."""
+    model, context, length = agent.world_model, sequences.context_length, sequences.length
+    steps = len(episode.rewards)
+    device = episode.rewards.device
+    starts = torch.arange(0, max(steps - context + 1, 1), length - context, device=device)
+    window = starts[:, None] + torch.arange(length, device=device)
+    followed = window[:, context:]  # the observations that are predicted; those of index 0 to ``steps`` are real
+    real = followed <= steps
+    tokens = {name: t[window.clamp(max=steps)] for name, t in episode.tokens.items()}
+    actions = episode.actions[window[:, :-1].clamp(max=steps - 1)]
+
+    blocks = model.embed({name: t[:, :-1] for name, t in tokens.items()}, actions, agent.tokenizer.codebooks)
+    outputs, _ = model.predict(blocks, model.empty_memory(len(blocks)), length - 1)
+    outputs = outputs[:, context - 1 :]
+    logits = model.observation_logits(model.split(outputs))
+    losses, entropies = [], []
+    for name, spec in model.specs.items():
+        losses.append(column_cross_entropy(logits[name], tokens[name][:, context:], spec.vocabularies))
+        entropies.append(IndependentCategoricals(logits[name], spec.vocabularies).entropy())
+    last = outputs[:, :, -1]
+    step = followed[real] - 1
+    return Predictions(
+        observation_loss=torch.cat(losses, dim=-1).mean(-1)[real],
+        observation_entropy=torch.cat(entropies, dim=-1).mean(-1)[real],
+        reward=episode.rewards[step],
+        predicted_reward=model.reward_head.scalar.mean(model.reward_head(last))[real],
+        ended=episode.ends[step],
+        end_probability=F.softmax(model.end_head(last).float(), dim=-1)[..., 1][real],
+    )
