@@ -11,10 +11,13 @@ from m3.data import hdf5
 from m3.data.provenance import Provenance
 from m3.errors import UserError
 
-FORMAT, VERSION = "m3.aggregates", 3
+FORMAT, VERSION = "m3.aggregates", 4
 
 FRAMES = {
-    "methods": ["method", "variant", "step_unit", "steps", "n_seeds", "n_seeds_max", "n_tasks", "complete"],
+    "methods": [
+        *("method", "variant", "step_unit", "steps", "least_steps"),
+        *("n_seeds", "n_seeds_max", "n_tasks", "complete"),
+    ],
     "metrics": ["method", "metric", "estimate", "low", "high"],
     "cells": ["method", "task", "n_seeds", "mean", "sd", "lowest", "highest", "normalized"],
     "profiles": ["method", "threshold", "estimate", "low", "high"],
@@ -51,9 +54,9 @@ class Aggregates:
     reference: str
     """The method that all others are compared with: M3, or the best where M3 is not there."""
     methods: pd.DataFrame
-    """One row per method: variant (empty for published ones), the steps after which its scores were taken and their
-    unit, the fewest and the most seeds of its tasks, its number of tasks (0 if it has none of those that are compared),
-    and whether these are all compared tasks."""
+    """One row per method: variant (empty for published ones), the most and the least steps after which its scores were
+    taken and their unit, the fewest and the most seeds of its tasks, its number of tasks (0 if it has none of those
+    that are compared), and whether these are all compared tasks."""
     metrics: pd.DataFrame
     """mean, median, iqm, optimality_gap of normalised scores; superhuman (number of tasks at human level) where the
     references are human; raw_mean (mean return) where all tasks have one scale. Over the tasks that the method has."""

@@ -91,12 +91,12 @@ def _methods(
     """The methods in order, with the extent of their data."""
     seeds = scores.groupby(["method", "task"]).seed.nunique().groupby("method")
     extent = pd.DataFrame({"n_seeds": seeds.min(), "n_seeds_max": seeds.max(), "n_tasks": seeds.size()})
-    extent["steps"] = scores.groupby("method").steps.max()
+    extent[["steps", "least_steps"]] = scores.groupby("method").steps.agg(["max", "min"])
     extent["complete"] = extent.n_tasks == len(tasks)
     extent["iqm"] = {method: frame.set_index("metric").estimate["iqm"] for method, frame in metrics.items()}
     frame = table.methods.merge(extent, how="left", left_on="method", right_index=True)
     frame["complete"] = frame.complete.eq(True)
-    counts = ["n_seeds", "n_seeds_max", "n_tasks", "steps"]
+    counts = ["n_seeds", "n_seeds_max", "n_tasks", "steps", "least_steps"]
     frame[counts] = frame[counts].fillna(0).astype(np.int64)  # of a method without any of the tasks
     return frame.sort_values(["complete", "iqm", "method"], ascending=[False, False, True], ignore_index=True)
 

@@ -1,6 +1,7 @@
 """What figures and tables say about their data: how many tasks and seeds, what is partial, what is missing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.benchmarks import Benchmark
@@ -96,13 +97,18 @@ def warnings(aggregates: Aggregates) -> list[str]:
     found = []
     if len(aggregates.tasks) < aggregates.total_tasks:
         found.append(f"Partial benchmark: {tasks(aggregates)}")
-    trained = aggregates.methods.set_index("method").steps
     found += [
-        f"{method}: {steps(trained[method])} of {steps(benchmark.agent_steps)} agent steps of training"
-        for method in aggregates.own
-        if benchmark.agent_steps and 0 < trained[method] < benchmark.agent_steps
+        f"{row.method}: {_trained(row)} of {steps(benchmark.agent_steps)} agent steps of training"
+        for row in aggregates.methods.set_index("method", drop=False).loc[aggregates.own].itertuples()
+        if benchmark.agent_steps and 0 < row.least_steps < benchmark.agent_steps
     ]
     return found
+
+
+def _trained(method: Any) -> str:
+    """The steps that a method's runs have trained: "24 K", or "10 K to 24 K"."""
+    alike = method.least_steps == method.steps
+    return steps(method.steps) if alike else f"{steps(method.least_steps)} to {steps(method.steps)}"
 
 
 def not_shown(aggregates: Aggregates) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 HELP = "draw the diagnoses of a benchmark's runs, as a figure and a table"
 
 EXAMPLES = """\
-python -m m3 diagnose --run $RUN
 python -m m3 diagnosis --diagnoses $RUN/diagnosis.h5 --output mine
 """
 

@@ -14,8 +14,8 @@ python -m m3 resolve --experiment config/quickstart.yaml \\
     --benchmark atari100k --variant tiny --task Breakout --seed 0
 """
 
-RESULTS = ("weights.safetensors", "metrics.h5", "dataset.h5", "scores.h5")
-"""What training and evaluation leave beside the settings."""
+RESULTS = ("weights.safetensors", "metrics.h5", "dataset.h5", "scores.h5", "diagnosis.h5")
+"""What training, evaluation and diagnosis leave beside the settings."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

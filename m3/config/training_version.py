@@ -30,7 +30,8 @@ _EXCLUDED = (
     *("agent/reference_weights.py", "environments/craftax_drawing.py", "environments/mujoco_rendering.py"),
     *("training/devices.py", "training/experience.py", "training/failure.py", "training/metrics.py"),
     *("training/needs.py", "training/processes.py", "training/published.py", "training/run.py", "training/saving.py"),
-    *("training/scoring.py", "training/state.py", "training/stops.py", "training/tracking.py", "training/weights.py"),
+    *("training/scoring.py", "training/snapshot.py", "training/state.py", "training/stops.py", "training/tracking.py"),
+    "training/weights.py",
 )
 """Files in these folders that read, show and store what training computes. A file that is added to the folders counts
 until it is named here."""

@@ -10,7 +10,7 @@ from m3.config.identity import canonical, config_hash
 from m3.data import hdf5
 from m3.data.provenance import Provenance
 from m3.diagnosis.dreams import Dreams, dream
-from m3.diagnosis.episodes import play
+from m3.diagnosis.episodes import play, to_tokens
 from m3.diagnosis.predictions import Predictions, predict
 from m3.loading import LoadedAgent
 from m3.seeding import derive
@@ -35,9 +35,10 @@ def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
     generator = torch.Generator(agent.device).manual_seed(derive(settings.seed, "diagnosis dreams"))
     returns, lengths, predictions, dreams = [], [], [], []
     for number in range(extent.episodes):
-        episode = play(agent, derive(settings.seed, "diagnosis", number), extent.steps)
-        returns.append(episode.total)
-        lengths.append(len(episode.rewards))
+        played = play(agent, derive(settings.seed, "diagnosis", number), extent.steps)
+        returns.append(float(played.rewards.sum(dtype=np.float64)))
+        lengths.append(len(played.rewards))
+        episode = to_tokens(agent, played)
         predictions.append(predict(networks, episode, settings.sequences))
         dreams.append(dream(networks, episode, settings.sequences, extent.dreams, generator))
     return {

@@ -1,4 +1,4 @@
-"""New episodes of a trained agent, as tokens."""
+"""New episodes of a trained agent, as they are and as tokens."""
 
 from contextlib import closing
 from typing import NamedTuple
@@ -10,24 +10,29 @@ from torch import Tensor
 from m3.loading import LoadedAgent
 
 
-class Episode(NamedTuple):
+class Played(NamedTuple):
     """The first S steps of one episode.
 
-    tokens: int64 (S + 1, K_m, C_m) per modality. actions: (S, A). rewards: float32 (S,). ends: bool (S,), true where
-    the episode was terminated. total: the sum of these rewards.
+    observations: raw, (S + 1, *shape) per modality. actions: (S, A). rewards: float32 (S,). ends: bool (S,), true where
+    the episode was terminated.
     """
+
+    observations: dict[str, np.ndarray]
+    actions: np.ndarray
+    rewards: np.ndarray
+    ends: np.ndarray
+
+
+class Episode(NamedTuple):
+    """The same as tensors, with observations as tokens, int64 (S + 1, K_m, C_m) per modality."""
 
     tokens: dict[str, Tensor]
     actions: Tensor
     rewards: Tensor
     ends: Tensor
 
-    @property
-    def total(self) -> float:
-        return float(self.rewards.sum())
 
-
-def play(agent: LoadedAgent, seed: int, most_steps: int) -> Episode:
+def play(agent: LoadedAgent, seed: int, most_steps: int) -> Played:
     """Play one episode, or its first ``most_steps`` steps."""
     with closing(agent.make_environment()) as environment:
         observations, actions = [environment.reset(seed)], list[np.ndarray]()
@@ -41,13 +46,18 @@ def play(agent: LoadedAgent, seed: int, most_steps: int) -> Episode:
             rewards.append(step.reward)
             ends.append(step.terminated)
             over = step.terminated or step.truncated
-    device = agent.device
-    raw = {name: torch.from_numpy(np.stack([o[name] for o in observations])).to(device) for name in observations[0]}
-    with torch.no_grad():
-        tokens = agent.networks.tokenizer.encode(raw)
-    return Episode(
-        tokens,
-        torch.from_numpy(np.stack(actions)).to(device),
-        torch.tensor(rewards, dtype=torch.float32, device=device),
-        torch.tensor(ends, device=device),
+    return Played(
+        {name: np.stack([observation[name] for observation in observations]) for name in observations[0]},
+        np.stack(actions),
+        np.array(rewards, np.float32),
+        np.array(ends),
     )
+
+
+@torch.no_grad()
+def to_tokens(agent: LoadedAgent, played: Played) -> Episode:
+    """An episode as the agent's networks take it."""
+    observations, *columns = played
+    raw = {name: torch.from_numpy(values).to(agent.device) for name, values in observations.items()}
+    actions, rewards, ends = (torch.from_numpy(column).to(agent.device) for column in columns)
+    return Episode(agent.networks.tokenizer.encode(raw), actions, rewards, ends)

@@ -25,6 +25,11 @@ class Processes:
         """Threads of torch on the CPU in the latest process; none before the first."""
         return self._entries[-1]["threads"] if self._entries else None
 
+    @property
+    def device(self) -> str:
+        """Name of the device of the latest process."""
+        return self._entries[-1]["device"]
+
     def add_this(self, after_epoch: int, device: torch.device) -> list[str]:
         """Enter this process, which trains on after an epoch.
 

@@ -17,10 +17,11 @@ from m3.data.provenance import Provenance
 from m3.environments import Environment, VectorEnvironment, make_environment
 from m3.errors import OccupiedError, UserError
 from m3.nn.perceptual import load_lpips
-from m3.training.devices import device_name
+from m3.tokenizers.image_vqvae import Perceptual
 from m3.training.failure import FailureRecord
 from m3.training.metrics import write_metrics
 from m3.training.needs import KEPT_CHECKPOINTS, Needs, folder_bytes, size
+from m3.training.processes import Processes
 from m3.training.progress import Progress
 from m3.training.saving import CheckpointInterval, Saver
 from m3.training.stops import Stop, StopNow
@@ -81,7 +82,7 @@ def train_run(
         _check_folder(folder, settings)
         failures = FailureRecord(folder / FAILURE, identity)
         failures.raise_if_final()
-        trainer = _set_up(settings, device, pretrained, resources)
+        trainer = set_up(settings, device, _perceptual(settings, pretrained, device), resources)
         _say_start(trainer, settings, folder, identity, progress)
         checkpoints = CheckpointFolder(folder / CHECKPOINTS / identity[:8], identity, KEPT_CHECKPOINTS)
         saver = Saver(checkpoints, interval, lease, progress, stop)
@@ -89,7 +90,7 @@ def train_run(
         try:
             finished = _train(trainer, saver, failures, stop, progress, settings.epochs, after_epoch)
             if finished:
-                _write_results(trainer, saver, settings, folder, device, stop)
+                _write_results(trainer, saver, folder, stop)
         except OccupiedError:
             raise
         except Exception as error:
@@ -126,11 +127,15 @@ def _lease(folder: Path, wait: bool, stop: Stop, progress: Progress) -> Lease | 
     return None
 
 
-def _set_up(settings: RunSettings, device: torch.device, pretrained: Path, resources: ExitStack) -> Trainer:
+def _perceptual(settings: RunSettings, pretrained: Path, device: torch.device) -> Perceptual | None:
+    """The tokenizer's perceptual distance, where the settings ask for one."""
+    if settings.tokenizer is None or settings.tokenizer.perceptual != "lpips":
+        return None
+    return load_lpips(pretrained).to(device)
+
+
+def set_up(settings: RunSettings, device: torch.device, perceptual: Perceptual | None, resources: ExitStack) -> Trainer:
     """The run as it is before its first epoch. Environments are closed with ``resources``."""
-    perceptual = None
-    if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
-        perceptual = load_lpips(pretrained).to(device)
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")
@@ -205,20 +210,24 @@ def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: Progress,
         progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
 
 
-def _write_results(
-    trainer: Trainer, saver: Saver, settings: RunSettings, folder: Path, device: torch.device, stop: Stop
-) -> None:
+def _write_results(trainer: Trainer, saver: Saver, folder: Path, stop: Stop) -> None:
     with suppress(StopNow), stop.postponed():
         saver.lease.check()
-        _check_folder(folder, settings)
-        save_weights(folder / WEIGHTS, trainer.agent, settings, trainer.collector.agent_steps)
-        provenance = Provenance(canonical(settings), config_hash(settings), [settings.seed], device_name(device))
-        write_metrics(
-            folder / METRICS,
-            trainer.log,
-            trainer.collector.episodes,
-            saver.processes.tree(),
-            settings,
-            trainer.frames_per_step,
-            provenance,
-        )
+        _check_folder(folder, trainer.settings)
+        write_results(trainer, saver.processes, folder)
+
+
+def write_results(trainer: Trainer, processes: Processes, folder: Path) -> None:
+    """Leave weights and metrics in a folder, of what the run has come to."""
+    settings = trainer.settings
+    save_weights(folder / WEIGHTS, trainer.agent, settings, trainer.collector.agent_steps)
+    provenance = Provenance(canonical(settings), config_hash(settings), [settings.seed], processes.device)
+    write_metrics(
+        folder / METRICS,
+        trainer.log,
+        trainer.collector.episodes,
+        processes.tree(),
+        settings,
+        trainer.frames_per_step,
+        provenance,
+    )

@@ -29,6 +29,16 @@ class CheckpointInterval:
         return late or (self.epochs is not None and epoch % self.epochs == 0)
 
 
+def load_newest(folder: CheckpointFolder, trainer: Trainer, processes: Processes) -> bool:
+    """Bring a run to where its newest checkpoint has it; whether there is one."""
+    state = folder.load_latest(trainer.replay)
+    if state is None:
+        return False
+    trainer.load_state_dict(state["trainer"])
+    processes.load_state_dict(state["processes"])
+    return True
+
+
 class Saver:
     """Saves a run's checkpoints and restores the newest.
 
@@ -61,14 +71,11 @@ class Saver:
 
         On the CPU, results depend on the number of threads: a run keeps that with which it began.
         """
-        state = self._folder.load_latest(trainer.replay)
-        if state is None:
-            self._progress.say("begins")
-        else:
-            trainer.load_state_dict(state["trainer"])
-            self.processes.load_state_dict(state["processes"])
+        if load_newest(self._folder, trainer, self.processes):
             self.epoch = trainer.epoch
             self._progress.say(f"continues after epoch {trainer.epoch}")
+        else:
+            self._progress.say("begins")
         threads = self.processes.threads
         if threads is not None and device.type == "cpu" and threads != torch.get_num_threads():
             self._progress.say(f"computes with {threads} threads, as it began, to come to the same results")

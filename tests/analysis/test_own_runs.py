@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from score_cases import PUBLISHED, write_run
 
-from m3.analysis import scores
+from m3.analysis import scores, words
 from m3.analysis.aggregation import aggregate
 from m3.analysis.own_runs import read_own
 from m3.analysis.published import read_published, read_references
@@ -89,6 +89,14 @@ def test_seeds_may_differ_between_tasks(tmp_path: Path) -> None:
     results = aggregate(table_of(folders, {}, published=False), repetitions=100, seed=0)
     row = results.methods.iloc[0]
     assert (row.n_seeds, row.n_seeds_max, row.n_tasks) == (1, 3, 2)
+
+
+def test_a_heading_tells_the_shortest_and_the_longest_training(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path, task="Pong"), write_run(tmp_path, steps=(100, 200, 100_000))]
+    results = aggregate(table_of(folders, {"tiny": "Tiny"}), repetitions=50, seed=0)
+    assert words.warnings(results)[-1] == "Tiny: 300 to 100 K of 100 K agent steps of training"
+    whole = aggregate(table_of(folders[1:], {"tiny": "Tiny"}), repetitions=50, seed=0)
+    assert "agent steps of training" not in " ".join(words.warnings(whole))
 
 
 def test_order_and_names_follow_the_labels(tmp_path: Path) -> None:

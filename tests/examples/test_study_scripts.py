@@ -1,0 +1,119 @@
+"""The scripts behind the page on small agents: what they measure, and what they put back."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from toy_runs import random_steps, toy_agent, toy_settings
+
+import m3.agent.behavior
+import m3.training.components
+from m3.config.identity import canonical
+from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
+from m3.environments import make_environment
+from m3.specs import DiscreteActions
+from m3.world_model.losses import WorldModelBatch, world_model_losses
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def floor() -> ModuleType:
+    return script("observation_floor")
+
+
+@pytest.fixture(scope="module")
+def faults() -> ModuleType:
+    return script("faults")
+
+
+def task_settings(environment: EnvironmentSettings, task: str) -> RunSettings:
+    return toy_settings("vector").model_copy(update={"environment": environment, "task": task})
+
+
+CART_POLES = [
+    task_settings(DmcEnvironment(family="dmc"), "cartpole-balance"),
+    task_settings(DmcEnvironment(family="dmc", action_repeat=3), "cartpole-swingup"),
+    task_settings(GymnasiumEnvironment(family="gymnasium"), "CartPole-v1"),
+]
+
+
+@pytest.mark.parametrize("settings", CART_POLES, ids=lambda settings: settings.task)
+def test_the_simulator_follows_as_the_environment_does(settings: RunSettings, floor: ModuleType) -> None:
+    environment = make_environment(settings.environment, settings.task, "test")
+    follow, random = floor.simulator(settings), np.random.default_rng(0)
+    observation = environment.reset(0)["vector"]
+    for _ in range(8):
+        discrete = isinstance(environment.action_spec, DiscreteActions)
+        action = random.integers(2, size=1) if discrete else random.uniform(-1, 1, 1).astype(np.float32)
+        followed = follow(observation.astype(np.float64), action)
+        observation = environment.step(action).observation["vector"]
+        np.testing.assert_allclose(followed, observation, atol=2e-5)
+    environment.close()
+
+
+def test_states_are_drawn_from_all_those_with_the_same_tokens(floor: ModuleType) -> None:
+    observation = np.array([0.31, np.cos(2.0), np.sin(2.0), -1.7, 4.2])
+    states = floor.states_with_tokens_of(observation, True, np.random.default_rng(0))
+    assert len(states) > floor.STATES / 2
+    assert (floor.tokens_of(states) == floor.tokens_of(observation[None])).all()
+    np.testing.assert_allclose(states[:, 1] ** 2 + states[:, 2] ** 2, 1)
+    bounds = floor.cells()
+    token = floor.tokens_of(observation[None])[0, 4]
+    assert np.ptp(states[:, 4]) > 0.9 * (bounds[token + 1] - bounds[token])
+
+
+def test_entropies(floor: ModuleType) -> None:
+    assert floor.entropy(np.array([[1, 5], [1, 6], [1, 5], [1, 6]])) == pytest.approx(np.log(2) / 2)
+    # nothing moves: the next tokens are those that were seen
+    assert floor.entropy(floor.tokens_of(np.full((10, 3), 0.7))) == 0
+
+
+def test_other_tasks_are_refused(floor: ModuleType) -> None:
+    with pytest.raises(ValueError, match="known of cart-poles only, not of reacher-easy"):
+        floor.simulator(task_settings(DmcEnvironment(family="dmc"), "reacher-easy"))
+
+
+def test_ends_are_learnt_a_step_late(faults: ModuleType) -> None:
+    agent = toy_agent("mixed")
+    tokens, actions = random_steps(agent, 4, 5)
+    terminated = torch.zeros(4, 5, dtype=torch.bool)
+    terminated[:, 3] = True
+    batch = WorldModelBatch(tokens, actions, torch.rand(4, 5), terminated, torch.ones(4, 5, dtype=torch.bool))
+    earlier = torch.zeros_like(terminated)
+    earlier[:, 2] = True
+    right = world_model_losses(agent.world_model, batch, {}, 1)
+    late = faults.losses_with_late_ends(agent.world_model, batch, {}, 1)
+    same_labels = world_model_losses(agent.world_model, batch._replace(terminated=earlier), {}, 1)
+    assert late.ends == same_labels.ends
+    assert late.ends != right.ends
+    assert late.observations == right.observations
+
+
+def test_a_run_trains_with_the_fault_of_its_variant(
+    faults: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    monkeypatch.setattr(faults, "m3_main", lambda arguments: trained.append(arguments) or 0)
+    monkeypatch.setattr(m3.agent.behavior, "alive_steps", m3.agent.behavior.alive_steps)  # is set back after the test
+    before = m3.training.components.world_model_losses
+    for variant, replaced in (("m3", False), ("fault-after-ends", True)):
+        config = tmp_path / f"{variant}.yaml"
+        config.write_text(canonical(toy_settings("vector", variant=variant)))
+        assert faults.main(["--wait", "--config", str(config), "--run", "there"]) == 0
+        assert (m3.agent.behavior.alive_steps is faults.all_alive) == replaced
+    assert m3.training.components.world_model_losses is before
+    assert trained[0] == ["train", "--wait", "--config", str(tmp_path / "m3.yaml"), "--run", "there"]
+    assert faults.all_alive(torch.tensor([[False, True, False]])).tolist() == [[1, 1, 1]]
