@@ -17,7 +17,7 @@ from m3.analysis.figures import draw
 from m3.analysis.figures.curves import spread
 from m3.analysis.figures.overview import overview_figure
 from m3.analysis.own_runs import read_own
-from m3.analysis.published import read_published
+from m3.analysis.published import read_published, read_references
 from m3.analysis.style import look, save, style
 
 
@@ -130,6 +130,18 @@ def test_own_curves_show_evaluations_and_references(quickstart: Results, monkeyp
     text = words_on(figure, monkeypatch)
     assert "far above: human play 30.5\nfar above: M3 (published) 149" in text
     assert "random play" in text
+
+
+def test_random_play_is_told_apart_where_it_is_measured_and_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path, variant="random", steps=(1,), evaluations=())
+    table = scores.combine(
+        "atari100k", read_references(PUBLISHED, "atari100k"), [read_own([run], "atari100k", {"random": "random play"})]
+    )
+    figure = draw("own_curves", aggregate(table, repetitions=100, seed=0), table)
+    texts = words_on(figure, monkeypatch).split("\n")
+    assert texts.count("random play") == texts.count("random play (reference)") == 1
 
 
 def test_own_curves_show_the_published_curve_where_its_steps_are_the_same(tmp_path: Path) -> None:

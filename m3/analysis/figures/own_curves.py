@@ -136,10 +136,15 @@ def _key(panels: _Panels, own: list[str]) -> list[Artist]:
             for label, drawn in looks
         ),
         *(
-            Line2D([], [], color=row.color, linestyle=row.line, label=row.label, linewidth=0.9)
+            Line2D([], [], color=row.color, linestyle=row.line, label=_apart(row.label, own), linewidth=0.9)
             for row in lines.itertuples()
         ),
     ]
+
+
+def _apart(label: str, own: list[str]) -> str:
+    """The label of a reference, told apart from an own method of the same name."""
+    return f"{label} (reference)" if label in own else label
 
 
 def _draw_curves(axes: Axes, panels: _Panels, name: str, own: list[str]) -> None:
