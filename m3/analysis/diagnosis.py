@@ -16,7 +16,7 @@ from m3.errors import UserError
 END_BINS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)
 """Bounds of the probabilities of an end that are looked at together: ends are rare."""
 REWARD_BINS = 8
-"""Predicted rewards are looked at in as many parts of equal size."""
+"""Predicted rewards are looked at in as many parts, equally wide."""
 STEPS_IN_TABLE = (1, 5, 10)
 
 
@@ -111,8 +111,7 @@ def _mean_by_step(values: np.ndarray) -> np.ndarray:
 
 
 def _equal_parts(predicted: np.ndarray) -> np.ndarray:
-    """Bounds between which there are equally many predictions."""
-    return np.unique(np.quantile(predicted, np.linspace(0, 1, REWARD_BINS + 1)))
+    return np.linspace(predicted.min(), predicted.max(), REWARD_BINS + 1)
 
 
 def _calibration(contents: Iterable[Mapping[str, Any]], predicted: str, real: str, bounds: Any) -> pd.DataFrame:

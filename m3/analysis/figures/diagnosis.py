@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from m3.analysis import words
 from m3.analysis.diagnosis import Diagnoses
@@ -73,7 +74,8 @@ def _dreams(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
     axes.set_ylim(0, None)
     axes.set_xlabel("Dreamt steps", size=6)
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
-    axes.locator_params(nbins=4)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _losses(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
@@ -85,7 +87,8 @@ def _losses(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
         axes.scatter(rows.observation_loss, returns, s=13, color=appearance.color, marker=appearance.marker, zorder=3)
     axes.set_xlabel("Observation loss (nats)", size=6)
     axes.set_ylabel("Return", size=6, labelpad=1)
-    axes.set_xlim(0, 1.08 * diagnoses.runs.observation_loss[diagnoses.runs.task == task].max())
+    runs = diagnoses.runs[diagnoses.runs.task == task]
+    axes.set_xlim(0, 1.08 * runs[["observation_loss", "observation_entropy"]].max(axis=None))
     axes.margins(y=0.15)
     axes.locator_params(nbins=4)
 
