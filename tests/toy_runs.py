@@ -1,16 +1,20 @@
 """Runs and agents on the toy environments, small enough that an epoch takes a fraction of a second."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
+from m3.config.identity import canonical, resolved_name
 from m3.config.layers import merge
 from m3.config.schema import RunSettings
 from m3.environments import VectorEnvironment, make_environment
 from m3.specs import DiscreteActions
+from m3.training.run import AfterEpoch, train_run
+from m3.training.saving import CheckpointInterval
 from m3.training.trainer import Trainer
 
 TASKS_WITH_IMAGES = ("image", "all_modalities")
@@ -93,6 +97,15 @@ def random_steps(agent: Agent, *shape: int, seed: int = 0) -> tuple[dict[str, Te
         columns = [torch.randint(size, shape, generator=generator) for size in actions.sizes]
         return tokens, torch.stack(columns, dim=-1)
     return tokens, torch.rand(*shape, actions.dimensions, generator=generator) * 2 - 1
+
+
+def train_in_folder(folder: Path, settings: RunSettings, after_epoch: AfterEpoch | None = None) -> Path:
+    """Train a run to its end in a folder that is as the workflow's is; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / resolved_name(settings)).write_text(canonical(settings))
+    interval = CheckpointInterval(10)
+    assert train_run(settings, folder, torch.device("cpu"), interval, Path("none"), after_epoch=after_epoch)
+    return folder
 
 
 def toy_trainer(settings: RunSettings) -> Trainer:

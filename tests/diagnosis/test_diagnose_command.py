@@ -5,24 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from toy_runs import toy_settings
+from toy_runs import toy_settings, train_in_folder
 
 from m3.cli import main
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.data import hdf5
-from m3.training.run import train_run
-from m3.training.saving import CheckpointInterval
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = toy_settings("all_modalities")
-    folder = tmp_path_factory.mktemp("diagnosed") / "run"
-    folder.mkdir()
-    (folder / resolved_name(settings)).write_text(canonical(settings))
-    assert train_run(settings, folder, torch.device("cpu"), CheckpointInterval(10), Path("none"))
-    return folder
+    return train_in_folder(tmp_path_factory.mktemp("diagnosed") / "run", toy_settings("all_modalities"))
 
 
 def test_the_file_has_every_step_of_the_episodes(run: Path) -> None:

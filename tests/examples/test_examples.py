@@ -11,13 +11,9 @@ import h5py
 import minari
 import numpy as np
 import pytest
-import torch
-from toy_runs import toy_settings
+from toy_runs import toy_settings, train_in_folder
 
 from m3.cli import main
-from m3.config.identity import canonical, resolved_name
-from m3.training.run import train_run
-from m3.training.saving import CheckpointInterval
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("config", "envs", "examples", "m3", "results/published", "workflow")
@@ -25,12 +21,7 @@ PARTS = ("config", "envs", "examples", "m3", "results/published", "workflow")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = toy_settings("all_modalities")
-    folder = tmp_path_factory.mktemp("examples") / "run"
-    folder.mkdir()
-    (folder / resolved_name(settings)).write_text(canonical(settings))
-    assert train_run(settings, folder, torch.device("cpu"), CheckpointInterval(10), Path("none"))
-    return folder
+    return train_in_folder(tmp_path_factory.mktemp("examples") / "run", toy_settings("all_modalities"))
 
 
 def execute(script: str, *arguments: str) -> str:

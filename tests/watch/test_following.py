@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy_runs import toy_settings
-from trained_folders import train
+from toy_runs import toy_settings, train_in_folder
 
 from m3.data import hdf5
 from m3.errors import UserError
@@ -23,7 +22,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "followed"
     settings = toy_settings("all_modalities")
     with following(folder, settings, "tensorboard", with_media=True) as after_epoch:
-        return train(folder, settings, after_epoch)
+        return train_in_folder(folder, settings, after_epoch)
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -125,7 +124,7 @@ def test_training_goes_on_where_nothing_can_be_drawn(
     monkeypatch.setattr("m3.watch.media.write_if_due", fail)
     settings = toy_settings("vector", epochs=3)
     with following(tmp_path / "run", settings, "none", with_media=True) as after_epoch:
-        train(tmp_path / "run", settings, after_epoch)
+        train_in_folder(tmp_path / "run", settings, after_epoch)
     assert capsys.readouterr().out.count("goes on without pictures and videos: rendering needs libEGL") == 1
     assert (tmp_path / "run/weights.safetensors").exists()
 
@@ -166,7 +165,7 @@ def test_weights_and_biases_gets_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "wandb", fake)
     settings = toy_settings("all_modalities")
     with following(tmp_path, settings, "wandb", with_media=False) as after_epoch:
-        train(tmp_path, settings, after_epoch)
+        train_in_folder(tmp_path, settings, after_epoch)
     assert fake.finished
     assert fake.options["resume"] == "allow"
     assert fake.options["config"]["task"] == "all_modalities"
