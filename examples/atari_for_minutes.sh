@@ -6,6 +6,7 @@
 # Environment variables change what is done: VARIANT (m3, or no-perceptual, which needs no files of LPIPS), SEED (0),
 # EPISODES of a score (16), DEVICE (auto). Call it in the repository's folder, with its environment activated.
 set -euo pipefail
+trap 'exit 130' INT TERM # else the next game would begin
 
 if (($# < 2)); then
     echo "usage: $0 MINUTES GAME..., for example $0 60 Breakout Pong" >&2

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from snakemake.io import report
 
 from m3.analysis import catalog
+from m3.cli.resolve import RESULTS
 from m3.config.experiment import Run, Statistics
 from m3.config.identity import resolved_name
 from m3.config.plan import Plan
@@ -19,7 +20,6 @@ REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
 OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs_per_gpu}"
-RUN_RESULTS = ("weights.safetensors", "metrics.h5", "scores.h5")
 
 
 def experiment_file(given: Sequence[Path]) -> str:
@@ -52,7 +52,7 @@ def settings_file(plan: Plan, run: Run) -> str:
 def is_outdated(settings: str) -> bool:
     """Whether the results beside a file of settings came from others, or from nobody knows which."""
     path = Path(settings)
-    return not path.exists() and any((path.parent / name).exists() for name in RUN_RESULTS)
+    return not path.exists() and any((path.parent / name).exists() for name in RESULTS)
 
 
 def check_targets(plan: Plan, targets: Iterable[str]) -> None:
@@ -148,7 +148,7 @@ def own_analyses(plan: Plan) -> list[Analysis]:
     experiment = plan.experiment
     if experiment.scores == "published":
         return published_analyses(plan)
-    runs = [run for run in plan.runs if not experiment.partial or Path(run_folder(run), "scores.h5").exists()]
+    runs = [run for run in plan.runs if not experiment.partial or _has(plan, run, "scores.h5")]
     if not runs:
         raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
     return [
@@ -191,8 +191,12 @@ def diagnosed_runs(plan: Plan, analysis: Analysis) -> list[Run]:
     ]
     if not plan.experiment.partial:
         return trained
-    known = ("weights.safetensors", "diagnosis.h5")
-    return [run for run in trained if any(Path(run_folder(run), name).exists() for name in known)]
+    return [run for run in trained if _has(plan, run, "weights.safetensors") or _has(plan, run, "diagnosis.h5")]
+
+
+def _has(plan: Plan, run: Run, name: str) -> bool:
+    """Whether a run has a file that came from its present settings."""
+    return Path(run_folder(run), name).exists() and Path(settings_file(plan, run)).exists()
 
 
 def diagnosis_files(analysis: Analysis) -> dict[str, str]:

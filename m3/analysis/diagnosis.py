@@ -17,22 +17,24 @@ END_BINS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)
 """Bounds of the probabilities of an end that are looked at together: ends are rare."""
 REWARD_BINS = 8
 """Predicted rewards are looked at in as many parts, equally wide."""
-STEPS_IN_TABLE = (1, 5, 10)
+STEPS_IN_TABLE = (1, 4, 8)
 
 
 @dataclass(frozen=True)
 class Diagnoses:
     """What the runs of a benchmark show; methods and tasks in the order in which they were given.
 
-    runs: method, task, seed, agent_steps, return, observation_loss, observation_entropy, reward_error, reward_spread,
+    runs: method, task, seed, agent_steps, score, observation_loss, observation_entropy, reward_error, reward_spread,
         ends, end_if_ended, end_if_not; one row per run.
-    dreams: method, task, seed, step, wrong, unchanged, bins, unchanged_bins; one row per run and dreamt step.
+    dreams: method, task, seed, step, wrong, unchanged; one row per run and dreamt step.
     rewards, ends: method, task, predicted, real, count; one row per group of steps with similar predictions, of all
         seeds together.
     """
 
     benchmark: str
     label: str
+    extent: str
+    """What was looked at, and after how much training: for figures."""
     runs: pd.DataFrame
     dreams: pd.DataFrame
     rewards: pd.DataFrame
@@ -47,21 +49,23 @@ class Diagnoses:
         return list(dict.fromkeys(self.runs.task))
 
 
-def read_diagnoses(files: Sequence[Path], labels: Mapping[str, str], benchmark_label: str = "") -> Diagnoses:
+def read_diagnoses(folders: Sequence[Path], labels: Mapping[str, str], benchmark_label: str = "") -> Diagnoses:
     """Sum up the diagnoses of runs of one benchmark.
 
     Args:
-        files: diagnosis.h5 of each run.
+        folders: run folders; each holds diagnosis.h5 and scores.h5.
         labels: name in figures, by variant, in the order of the figures; other variants follow as "{variant} (ours)".
         benchmark_label: the benchmark's name in figures; none: its short name.
 
     Raises:
-        UserError: a file is missing or damaged, or they are of several benchmarks.
+        UserError: a file is missing or damaged, or they are of several benchmarks or of different extent.
     """
-    contents = [hdf5.read(file, "m3.diagnosis")[0] for file in files]
+    contents = [_read_run(folder) for folder in folders]
     benchmarks = sorted({content["benchmark"] for content in contents})
     if len(benchmarks) != 1:
         raise UserError(f"diagnoses of one benchmark are drawn together, got {', '.join(benchmarks) or 'none'}")
+    if any(content["extent"] != contents[0]["extent"] for content in contents):
+        raise UserError("diagnoses of different extent are not drawn together: give all the same options of `diagnose`")
     order = list(dict.fromkeys([*labels, *(content["variant"] for content in contents)]))
     contents.sort(key=lambda content: order.index(content["variant"]))
     for content in contents:
@@ -69,10 +73,28 @@ def read_diagnoses(files: Sequence[Path], labels: Mapping[str, str], benchmark_l
     return Diagnoses(
         benchmark=benchmarks[0],
         label=benchmark_label or benchmarks[0],
+        extent=_extent(contents),
         runs=pd.DataFrame([_of_run(content) for content in contents]),
         dreams=pd.concat([_dreams_of_run(content) for content in contents], ignore_index=True),
         rewards=_calibration(contents, "predicted_reward", "reward", _equal_parts),
         ends=_calibration(contents, "end_probability", "ended", lambda _: np.array(END_BINS)),
+    )
+
+
+def _read_run(folder: Path) -> dict[str, Any]:
+    content, training = hdf5.read(folder / "diagnosis.h5", "m3.diagnosis")
+    scores, of_scores = hdf5.read(folder / "scores.h5", "m3.scores")
+    if training["config_hash"] != of_scores["config_hash"]:
+        raise UserError(f"{folder}: diagnosis.h5 and scores.h5 are of different settings: make the older one again")
+    return content | {"score": scores["returns"].mean()}
+
+
+def _extent(contents: Sequence[Mapping[str, Any]]) -> str:
+    extent, trained = contents[0]["extent"], [content["agent_steps"] for content in contents]
+    steps = dict.fromkeys(map(words.steps, (min(trained), max(trained))))
+    return (
+        f"The first {extent['steps']} steps of {words.count(extent['episodes'], 'new episode')} of each agent, after "
+        f"{' to '.join(steps)} agent steps of training"
     )
 
 
@@ -86,7 +108,7 @@ def _of_run(content: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_names(content),
         "agent_steps": content["agent_steps"],
-        "return": content["episodes"]["return"].mean(),
+        "score": content["score"],
         "observation_loss": found["observation_loss"].mean(),
         "observation_entropy": found["observation_entropy"].mean(),
         "reward_error": np.abs(found["predicted_reward"] - reward).mean(),
@@ -99,7 +121,7 @@ def _of_run(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _dreams_of_run(content: Mapping[str, Any]) -> pd.DataFrame:
     dreams = content["dreams"]
-    columns = {name: _mean_by_step(dreams[name]) for name in ("wrong", "unchanged", "bins", "unchanged_bins")}
+    columns = {name: _mean_by_step(dreams[name]) for name in ("wrong", "unchanged")}
     frame = pd.DataFrame(columns).rename_axis("step").reset_index()
     return frame.assign(step=frame.step + 1, **_names(content)).dropna(subset="wrong")
 
@@ -148,11 +170,11 @@ def diagnosis_table(diagnoses: Diagnoses) -> Table:
     steps = [step for step in STEPS_IN_TABLE if step <= diagnoses.dreams.step.max()]
     for (method, task), runs in diagnoses.runs.groupby(["method", "task"], sort=False):
         dreams = diagnoses.dreams[(diagnoses.dreams.method == method) & (diagnoses.dreams.task == task)]
-        of_step = dreams.groupby("step")[["wrong", "unchanged", "bins", "unchanged_bins"]].mean()
+        of_step = dreams.groupby("step")[["wrong", "unchanged"]].mean()
         spread = runs.reward_spread.mean()
         rows.append(
             [
-                *(Cell(str(method)), Cell(str(task)), Cell(str(len(runs))), Cell(words.value(runs["return"].mean()))),
+                *(Cell(str(method)), Cell(str(task)), Cell(str(len(runs))), Cell(words.value(runs.score.mean()))),
                 *(Cell(f"{runs.observation_loss.mean():.3f}"), Cell(f"{runs.observation_entropy.mean():.3f}")),
                 Cell(words.value(runs.reward_error.mean()), f"of {words.value(spread)}"),
                 _ends_cell(runs),
@@ -162,14 +184,14 @@ def diagnosis_table(diagnoses: Diagnoses) -> Table:
     return Table(
         title=f"{diagnoses.label}: how well world models predict",
         notes=[
-            "On new episodes of the trained agents; means over seeds. Observation loss: cross-entropy per token, in "
-            "nats; entropy: that of the predictions, which the loss of a calibrated model equals. Reward error: "
-            "mean absolute error, of that of always predicting the mean. Ends: mean probability of an end where the "
-            "episode was terminated, of that elsewhere. Dreams: share of wrong tokens after so many dreamt steps (of "
-            "vectors: off by more than a bin), of that if nothing ever changed."
+            f"{diagnoses.extent}; means over seeds. Score: of the final evaluation. Observation loss: cross-entropy "
+            "per token, in nats; entropy: that of the predictions, which the loss of a calibrated model equals. Reward "
+            "error: mean absolute error, of that of always predicting the mean. Ends: mean probability of an end where "
+            "the episode was terminated, of that elsewhere. Dreams: share of wrong tokens after so many dreamt steps "
+            "(of vectors: off by more than a bin), of that if nothing ever changed."
         ],
         header=[
-            *("Method", "Task", "Seeds", "Return", "Observation loss", "Entropy", "Reward error", "Ends"),
+            *("Method", "Task", "Seeds", "Score", "Observation loss", "Entropy", "Reward error", "Ends"),
             *(f"Dreams, step {step}" for step in steps),
         ],
         sections=[rows],

@@ -6,13 +6,13 @@ from pathlib import Path
 HELP = "draw the diagnoses of a benchmark's runs, as a figure and a table"
 
 EXAMPLES = """\
-python -m m3 diagnosis --diagnoses $RUN/diagnosis.h5 --output mine
+python -m m3 diagnosis --runs $RUN --output mine
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    help = "what `diagnose` wrote, of runs of one benchmark"
-    parser.add_argument("--diagnoses", type=Path, nargs="+", required=True, metavar="FILE", help=help)
+    help = "folders of runs of one benchmark that were scored and diagnosed"
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, metavar="FOLDER", help=help)
     help = "the benchmark's name in figures (default: its short name)"
     parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=help)
     help = "names of variants in figures, in their order"
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.cli import variant_labels
     from m3.data.atomic import atomic_file
 
-    diagnoses = read_diagnoses(args.diagnoses, variant_labels(args.labels), args.benchmark_label)
+    diagnoses = read_diagnoses(args.runs, variant_labels(args.labels), args.benchmark_label)
     figure, table = (entry.name for entry in catalog.DIAGNOSIS)
     with style():
         save(diagnosis_figure(diagnoses), args.output, figure)

@@ -30,14 +30,12 @@ class Extent(NamedTuple):
 
 
 def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
-    """What a file of this format holds: groups ``episodes``, ``predictions`` (one entry per step), ``dreams``."""
+    """What a file of this format holds: groups ``extent``, ``predictions`` (one entry per step), ``dreams``."""
     settings, networks = agent.settings, agent.networks
     generator = torch.Generator(agent.device).manual_seed(derive(settings.seed, "diagnosis dreams"))
-    returns, lengths, predictions, dreams = [], [], [], []
+    predictions, dreams = [], []
     for number in range(extent.episodes):
         played = play(agent, derive(settings.seed, "diagnosis", number), extent.steps)
-        returns.append(float(played.rewards.sum(dtype=np.float64)))
-        lengths.append(len(played.rewards))
         episode = to_tokens(agent, played)
         predictions.append(predict(networks, episode, settings.sequences))
         dreams.append(dream(networks, episode, settings.sequences, extent.dreams, generator))
@@ -48,7 +46,7 @@ def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
         "seed": settings.seed,
         "agent_steps": agent.agent_steps,
         "temperature": settings.evaluation.temperature,
-        "episodes": {"return": np.array(returns), "length": np.array(lengths, dtype=np.int64)},
+        "extent": extent._asdict(),
         "predictions": _together(Predictions._fields, predictions),
         "dreams": _together(Dreams._fields, dreams),
     }

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from m3.loading import LoadedAgent
 
+_ENCODED_AT_ONCE = 256
+"""Observations."""
+
 
 class Played(NamedTuple):
     """The first S steps of one episode.
@@ -33,8 +36,8 @@ class Episode(NamedTuple):
 
 
 def play(agent: LoadedAgent, seed: int, most_steps: int) -> Played:
-    """Play one episode, or its first ``most_steps`` steps."""
-    with closing(agent.make_environment()) as environment:
+    """Play one episode, or its first ``most_steps`` steps, with the rewards and ends that world models learn."""
+    with closing(agent.make_environment("train")) as environment:
         observations, actions = [environment.reset(seed)], list[np.ndarray]()
         rewards, ends = list[float](), list[bool]()
         agent.reset(seed)
@@ -58,6 +61,10 @@ def play(agent: LoadedAgent, seed: int, most_steps: int) -> Played:
 def to_tokens(agent: LoadedAgent, played: Played) -> Episode:
     """An episode as the agent's networks take it."""
     observations, *columns = played
-    raw = {name: torch.from_numpy(values).to(agent.device) for name, values in observations.items()}
+    encode = agent.networks.tokenizer.encode
+    tokens = {
+        name: torch.cat([encode({name: part.to(agent.device)})[name] for part in raw.split(_ENCODED_AT_ONCE)])
+        for name, raw in ((name, torch.from_numpy(values)) for name, values in observations.items())
+    }
     actions, rewards, ends = (torch.from_numpy(column).to(agent.device) for column in columns)
-    return Episode(agent.networks.tokenizer.encode(raw), actions, rewards, ends)
+    return Episode(tokens, actions, rewards, ends)

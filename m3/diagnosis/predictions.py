@@ -29,21 +29,31 @@ class Predictions(NamedTuple):
     end_probability: Tensor
 
 
+_WINDOWS_AT_ONCE = 64
+
+
 @torch.no_grad()
 def predict(agent: Agent, episode: Episode, sequences: Sequences) -> Predictions:
     """Predict every step of an episode but the first ``context_length - 1``, in windows as those of training."""
-    model, context, length = agent.world_model, sequences.context_length, sequences.length
+    context, length = sequences.context_length, sequences.length
+    last_start = max(len(episode.rewards) - context + 1, 1)
+    starts = torch.arange(0, last_start, length - context, device=episode.rewards.device)
+    parts = [_predict_windows(agent, episode, sequences, some) for some in starts.split(_WINDOWS_AT_ONCE)]
+    return Predictions(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, starts: Tensor) -> Predictions:
+    """The same in the windows that start at these steps (W,)."""
+    model, context = agent.world_model, sequences.context_length
     steps = len(episode.rewards)
-    device = episode.rewards.device
-    starts = torch.arange(0, max(steps - context + 1, 1), length - context, device=device)
-    window = starts[:, None] + torch.arange(length, device=device)
+    window = starts[:, None] + torch.arange(sequences.length, device=starts.device)
     followed = window[:, context:]  # the observations that are predicted; those of index 0 to ``steps`` are real
     real = followed <= steps
     tokens = {name: t[window.clamp(max=steps)] for name, t in episode.tokens.items()}
     actions = episode.actions[window[:, :-1].clamp(max=steps - 1)]
 
     blocks = model.embed({name: t[:, :-1] for name, t in tokens.items()}, actions, agent.tokenizer.codebooks)
-    outputs, _ = model.predict(blocks, model.empty_memory(len(blocks)), length - 1)
+    outputs, _ = model.predict(blocks, model.empty_memory(len(blocks)), blocks.shape[1])
     outputs = outputs[:, context - 1 :]
     logits = model.observation_logits(model.split(outputs))
     losses, entropies = [], []

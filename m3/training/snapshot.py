@@ -9,7 +9,6 @@ import torch
 from m3.config.identity import canonical, config_hash, resolved_name
 from m3.data.atomic import atomic_file
 from m3.data.checkpoint import CheckpointFolder
-from m3.data.lease import LOCK
 from m3.errors import UserError
 from m3.training.experience import read_settings
 from m3.training.processes import Processes
@@ -19,6 +18,8 @@ from m3.training.trainer import Trainer
 
 _MEASURED = ("scores.h5", "diagnosis.h5")
 """What is measured with the weights of a snapshot."""
+_MARK = "snapshot.txt"
+"""In a folder of a snapshot, which the next one may replace; tells of which run."""
 
 
 class Reached(NamedTuple):
@@ -37,13 +38,14 @@ def take_snapshot(run: Path, output: Path) -> Reached:
 
     Args:
         run: the run's folder.
-        output: another folder, in which nothing is trained.
+        output: a folder of its own.
 
     Raises:
-        UserError: the run has no checkpoint, its environment's packages are missing, or ``output`` is a run's folder.
+        UserError: the run has no checkpoint, its environment's packages are missing, or ``output`` holds something
+            that is no snapshot.
     """
-    if any((output / name).exists() for name in (CHECKPOINTS, LOCK)):
-        raise UserError(f"{output} is the folder of a run that was trained there: a snapshot needs another one")
+    if output.exists() and not (output / _MARK).exists() and any(output.iterdir()):
+        raise UserError(f"{output} holds something else: a snapshot needs a folder of its own")
     settings = read_settings(run)
     identity = config_hash(settings)
     processes = Processes()
@@ -51,6 +53,8 @@ def take_snapshot(run: Path, output: Path) -> Reached:
         trainer = set_up(settings, torch.device("cpu"), perceptual=None, resources=resources)  # as nothing trains
         if not load_newest(CheckpointFolder(run / CHECKPOINTS / identity[:8], identity), trainer, processes):
             raise UserError(f"{run} has no checkpoint: train it first")
+        with atomic_file(output / _MARK) as file:
+            file.write(f"A snapshot of {run}\n".encode())
         _replace(trainer, processes, output)
     return Reached(trainer.epoch, settings.epochs, trainer.collector.agent_steps)
 

@@ -17,12 +17,12 @@ NAN = np.nan
 
 
 def write_diagnosis(folder: Path, variant: str = "m3", seed: int = 0, task: str = "Pong", benchmark: str = "b") -> Path:
-    """Four steps, of which the last ends the episode; two dreams of three steps."""
-    path = folder / f"{benchmark}-{variant}-{task}-{seed}.h5"
+    """Four steps, of which the last ends the episode; two dreams of three steps; two scored episodes."""
+    run = folder / benchmark / variant / task / f"seed-{seed}"
     content = {
         **{"benchmark": benchmark, "variant": variant, "task": task, "seed": seed, "agent_steps": 100},
         "temperature": 0.5,
-        "episodes": {"return": np.array([1.0, 3.0 + seed]), "length": np.array([3, 1])},
+        "extent": {"episodes": 2, "steps": 500, "dreams": 2},
         "predictions": {
             "observation_loss": np.array([1, 2, 3, 4.0]) + seed,
             "observation_entropy": np.array([1, 1, 1, 1.0]),
@@ -32,18 +32,20 @@ def write_diagnosis(folder: Path, variant: str = "m3", seed: int = 0, task: str 
             "end_probability": np.array([0.001, 0.002, 0.003, 0.7]),
         },
         "dreams": {
-            **{"wrong": np.array([[0.1, 0.3, NAN], [0.3, NAN, NAN]]), "unchanged": np.full((2, 3), 0.5)},
-            **{"bins": np.full((2, 3), 2.0), "unchanged_bins": np.full((2, 3), 4.0)},
+            "wrong": np.array([[0.1, 0.3, NAN], [0.3, NAN, NAN]]),
+            "unchanged": np.full((2, 3), 0.5),
         },
     }
-    hdf5.write(path, "m3.diagnosis", content, Provenance("{}", "0", [seed]))
-    return path
+    provenance = Provenance("{}", "0", [seed])
+    hdf5.write(run / "diagnosis.h5", "m3.diagnosis", content, provenance)
+    hdf5.write(run / "scores.h5", "m3.scores", {"returns": np.array([1.0, 3.0 + seed])}, provenance)
+    return run
 
 
 def test_sums_of_a_run(tmp_path: Path) -> None:
     found = read_diagnoses([write_diagnosis(tmp_path)], {"m3": "M3 (ours)"}, "Benchmark")
     run = found.runs.iloc[0]
-    assert (run.method, run.task, run.seed, run["return"]) == ("M3 (ours)", "Pong", 0, 2.0)
+    assert (run.method, run.task, run.seed, run.score) == ("M3 (ours)", "Pong", 0, 2.0)
     assert (run.observation_loss, run.observation_entropy) == (2.5, 1.0)
     assert run.reward_error == pytest.approx(0.1)
     assert (run.reward_spread, run.ends) == (0.5, 1)
@@ -65,9 +67,9 @@ def test_calibration_is_of_all_seeds_together(tmp_path: Path) -> None:
 
 
 def test_table_and_figure(tmp_path: Path) -> None:
-    files = [write_diagnosis(tmp_path, variant, seed) for variant in ("other", "m3") for seed in range(2)]
-    files.append(write_diagnosis(tmp_path, "m3", 2))
-    found = read_diagnoses(files, {"m3": "M3 (ours)", "other": "Other"}, "Benchmark")
+    runs = [write_diagnosis(tmp_path, variant, seed) for variant in ("other", "m3") for seed in range(2)]
+    runs.append(write_diagnosis(tmp_path, "m3", 2))
+    found = read_diagnoses(runs, {"m3": "M3 (ours)", "other": "Other"}, "Benchmark")
     rows = [[cell.text for cell in row] for row in diagnosis_table(found).sections[0]]
     assert rows == [
         ["M3 (ours)", "Pong", "3", "2.50", "3.500", "1.000", "0.10", "70.0%", "20.0%"],
@@ -75,11 +77,13 @@ def test_table_and_figure(tmp_path: Path) -> None:
     ]
     with style():
         figure = diagnosis_figure(found)
-    assert "2 to 3 seeds per method" in " ".join(text.get_text() for text in figure.texts)
+    heading = " ".join(text.get_text() for text in figure.texts)
+    assert "The first 500 steps of 2 new episodes of each agent, after 100 agent steps of training" in heading
+    assert "2 to 3 seeds per method" in heading
     dreams, losses, _, ends = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "Pong: dreams",
-        "Loss and return",
+        "Loss and score",
         "Rewards",
         "Ends",
     ]
@@ -90,14 +94,26 @@ def test_table_and_figure(tmp_path: Path) -> None:
 
 
 def test_a_task_without_ends_says_so(tmp_path: Path) -> None:
-    path = write_diagnosis(tmp_path)
-    content, _ = hdf5.read(path, "m3.diagnosis")
+    run = write_diagnosis(tmp_path)
+    content, _ = hdf5.read(run / "diagnosis.h5", "m3.diagnosis")
     content["predictions"]["ended"][:] = False
-    hdf5.write(path, "m3.diagnosis", content, Provenance("{}", "0", [0]))
-    found = read_diagnoses([path], {})
+    hdf5.write(run / "diagnosis.h5", "m3.diagnosis", content, Provenance("{}", "0", [0]))
+    found = read_diagnoses([run], {})
     assert diagnosis_table(found).sections[0][0][7].text == "none"
     with style():
         assert [text.get_text() for text in diagnosis_figure(found).axes[3].texts] == ["no episode was\nterminated"]
+
+
+def test_what_does_not_belong_together(tmp_path: Path) -> None:
+    runs = [write_diagnosis(tmp_path, seed=seed) for seed in range(2)]
+    content, _ = hdf5.read(runs[1] / "diagnosis.h5", "m3.diagnosis")
+    content["extent"]["steps"] = 10
+    hdf5.write(runs[1] / "diagnosis.h5", "m3.diagnosis", content, Provenance("{}", "0", [1]))
+    with pytest.raises(UserError, match="of different extent"):
+        read_diagnoses(runs, {})
+    hdf5.write(runs[0] / "scores.h5", "m3.scores", {"returns": np.ones(2)}, Provenance("{}", "another", [0]))
+    with pytest.raises(UserError, match=r"diagnosis\.h5 and scores\.h5 are of different settings"):
+        read_diagnoses(runs[:1], {})
 
 
 def test_one_benchmark_at_a_time(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from toy_runs import random_steps, toy_agent, toy_settings
 
 import m3.agent.behavior
 import m3.training.components
-from m3.config.identity import canonical
+from m3.config.identity import canonical, resolved_name
 from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
 from m3.environments import make_environment
 from m3.specs import DiscreteActions
@@ -30,8 +30,8 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def floor() -> ModuleType:
-    return script("observation_floor")
+def uncertainty() -> ModuleType:
+    return script("token_uncertainty")
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ CART_POLES = [
 
 
 @pytest.mark.parametrize("settings", CART_POLES, ids=lambda settings: settings.task)
-def test_the_simulator_follows_as_the_environment_does(settings: RunSettings, floor: ModuleType) -> None:
+def test_the_simulator_follows_as_the_environment_does(settings: RunSettings, uncertainty: ModuleType) -> None:
     environment = make_environment(settings.environment, settings.task, "test")
-    follow, random = floor.simulator(settings), np.random.default_rng(0)
+    follow, random = uncertainty.simulator(settings), np.random.default_rng(0)
     observation = environment.reset(0)["vector"]
     for _ in range(8):
         discrete = isinstance(environment.action_spec, DiscreteActions)
@@ -64,26 +64,26 @@ def test_the_simulator_follows_as_the_environment_does(settings: RunSettings, fl
     environment.close()
 
 
-def test_states_are_drawn_from_all_those_with_the_same_tokens(floor: ModuleType) -> None:
+def test_states_are_drawn_from_all_those_with_the_same_tokens(uncertainty: ModuleType) -> None:
     observation = np.array([0.31, np.cos(2.0), np.sin(2.0), -1.7, 4.2])
-    states = floor.states_with_tokens_of(observation, True, np.random.default_rng(0))
-    assert len(states) > floor.STATES / 2
-    assert (floor.tokens_of(states) == floor.tokens_of(observation[None])).all()
+    states = uncertainty.states_with_tokens_of(observation, True, np.random.default_rng(0))
+    assert len(states) > uncertainty.STATES / 2
+    assert (uncertainty.tokens_of(states) == uncertainty.tokens_of(observation[None])).all()
     np.testing.assert_allclose(states[:, 1] ** 2 + states[:, 2] ** 2, 1)
-    bounds = floor.cells()
-    token = floor.tokens_of(observation[None])[0, 4]
+    bounds = uncertainty.cells()
+    token = uncertainty.tokens_of(observation[None])[0, 4]
     assert np.ptp(states[:, 4]) > 0.9 * (bounds[token + 1] - bounds[token])
 
 
-def test_entropies(floor: ModuleType) -> None:
-    assert floor.entropy(np.array([[1, 5], [1, 6], [1, 5], [1, 6]])) == pytest.approx(np.log(2) / 2)
+def test_entropies(uncertainty: ModuleType) -> None:
+    assert uncertainty.entropy(np.array([[1, 5], [1, 6], [1, 5], [1, 6]])) == pytest.approx(np.log(2) / 2)
     # nothing moves: the next tokens are those that were seen
-    assert floor.entropy(floor.tokens_of(np.full((10, 3), 0.7))) == 0
+    assert uncertainty.entropy(uncertainty.tokens_of(np.full((10, 3), 0.7))) == 0
 
 
-def test_other_tasks_are_refused(floor: ModuleType) -> None:
-    with pytest.raises(ValueError, match="known of cart-poles only, not of reacher-easy"):
-        floor.simulator(task_settings(DmcEnvironment(family="dmc"), "reacher-easy"))
+def test_other_tasks_are_refused(uncertainty: ModuleType) -> None:
+    with pytest.raises(ValueError, match="states can be set in cart-poles only, not of reacher-easy"):
+        uncertainty.simulator(task_settings(DmcEnvironment(family="dmc"), "reacher-easy"))
 
 
 def test_ends_are_learnt_a_step_late(faults: ModuleType) -> None:
@@ -105,15 +105,16 @@ def test_ends_are_learnt_a_step_late(faults: ModuleType) -> None:
 def test_a_run_trains_with_the_fault_of_its_variant(
     faults: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = []
+    trained: list[list[str]] = []
     monkeypatch.setattr(faults, "m3_main", lambda arguments: trained.append(arguments) or 0)
     monkeypatch.setattr(m3.agent.behavior, "alive_steps", m3.agent.behavior.alive_steps)  # is set back after the test
     before = m3.training.components.world_model_losses
     for variant, replaced in (("m3", False), ("fault-after-ends", True)):
-        config = tmp_path / f"{variant}.yaml"
-        config.write_text(canonical(toy_settings("vector", variant=variant)))
+        settings = toy_settings("vector", variant=variant)
+        config = tmp_path / resolved_name(settings)
+        config.write_text(canonical(settings))
         assert faults.main(["--wait", "--config", str(config), "--run", "there"]) == 0
         assert (m3.agent.behavior.alive_steps is faults.all_alive) == replaced
+        assert trained[-1] == ["train", "--wait", "--config", str(config), "--run", "there"]
     assert m3.training.components.world_model_losses is before
-    assert trained[0] == ["train", "--wait", "--config", str(tmp_path / "m3.yaml"), "--run", "there"]
     assert faults.all_alive(torch.tensor([[False, True, False]])).tolist() == [[1, 1, 1]]

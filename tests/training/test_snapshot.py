@@ -99,7 +99,8 @@ def test_it_is_used_like_a_finished_run(run: Path, tmp_path: Path) -> None:
     take_snapshot(run, snapshot)
     assert m3.load(snapshot).agent_steps == 40
     assert main(["evaluate", "--run", str(snapshot), "--episodes", "2"]) == 0
-    assert main(["validate", *map(str, snapshot.iterdir())]) == 0
+    files = [path for path in snapshot.iterdir() if path.suffix != ".txt"]
+    assert main(["validate", *map(str, files)]) == 0
     scores = read_own([snapshot], "toy", {})
     assert scores.scores[["task", "steps"]].values.tolist() == [["all_modalities", 40]]
     assert scores.curves.steps.tolist() == [40]
@@ -131,7 +132,8 @@ def test_an_earlier_snapshot_is_replaced_and_its_scores_are_gone(run: Path, fini
     assert main(["evaluate", "--run", str(snapshot), "--episodes", "1"]) == 0
     (snapshot / "resolved-00000000.yaml").touch()
     assert take_snapshot(finished, snapshot).epoch == 6
-    assert {path.name for path in snapshot.iterdir()} == {resolved_name(SETTINGS), WEIGHTS, METRICS}
+    assert {path.name for path in snapshot.iterdir()} == {resolved_name(SETTINGS), WEIGHTS, METRICS, "snapshot.txt"}
+    assert (snapshot / "snapshot.txt").read_text() == f"A snapshot of {finished}\n"
     assert load_weights(snapshot / WEIGHTS).agent_steps == 120
 
 
@@ -150,13 +152,16 @@ def test_the_perceptual_weights_are_not_needed(tmp_path: Path, monkeypatch: pyte
     assert take_snapshot(tmp_path / "run", tmp_path / "snapshot").epoch == 2
 
 
-def test_a_folder_in_which_a_run_was_trained_is_refused(
-    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_that_holds_anything_else_is_refused(
+    run: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for output in (run, finished):
+    scored = tmp_path / "scored"  # as runs are committed: without weights and checkpoints
+    scored.mkdir()
+    (scored / "scores.h5").touch()
+    for output in (run, finished, scored):
         before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
         assert main(["snapshot", "--run", str(run), "--output", str(output)]) == 2
-        expected = f"error: {output} is the folder of a run that was trained there: a snapshot needs another one\n"
+        expected = f"error: {output} holds something else: a snapshot needs a folder of its own\n"
         assert capsys.readouterr().err == expected
         assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
 

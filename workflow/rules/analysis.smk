@@ -108,6 +108,7 @@ for analysis in ANALYSES:
                 f"diagnosis_{analysis.name}"
             input:
                 diagnoses=suite.run_files("diagnosis.h5", suite.diagnosed_runs(PLAN, analysis)),
+                scores=suite.run_files("scores.h5", suite.diagnosed_runs(PLAN, analysis)),
             output:
                 **suite.diagnosis_files(analysis),
             log:
@@ -121,11 +122,12 @@ for analysis in ANALYSES:
                 mem_mb=4000,
                 runtime=30,
             params:
+                runs=[suite.run_folder(run) for run in suite.diagnosed_runs(PLAN, analysis)],
                 benchmark_label=analysis.label,
                 labels=[f"{v}={PLAN.variants[v].label}" for v in analysis.variants],
                 folder=subpath(output.diagnosis_pdf, parent=True),
             shell:
-                "python -m m3 diagnosis --diagnoses {input.diagnoses} --benchmark-label {params.benchmark_label:q}"
+                "python -m m3 diagnosis --runs {params.runs} --benchmark-label {params.benchmark_label:q}"
                 " --labels {params.labels:q} --output {params.folder} > {log} 2>&1"
 
 

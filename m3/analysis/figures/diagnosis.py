@@ -14,13 +14,13 @@ from m3.analysis.diagnosis import Diagnoses
 from m3.analysis.figures.page import Grid, page
 from m3.analysis.style import INK, QUIET, WIDE, Look, look, tint
 
-_TITLES = ("Dreams", "Loss and return", "Rewards", "Ends")
+_TITLES = ("Dreams", "Loss and score", "Rewards", "Ends")
 _COLUMNS = len(_TITLES)
 _UNCHANGED: tuple[float, tuple[float, ...]] = (0, (1, 1.2))
 
 
 def diagnosis_figure(diagnoses: Diagnoses) -> Figure:
-    """One row per task: what dreams get wrong, loss beside return, and how far rewards and ends come as predicted."""
+    """One row per task: what dreams get wrong, loss beside score, and how far rewards and ends come as predicted."""
     tasks = diagnoses.tasks
     grid = Grid(
         columns=_COLUMNS, rows=len(tasks), left=0.42, bottom=0.36, panel_height=1.15, column_gap=0.42, row_gap=0.62
@@ -31,7 +31,7 @@ def diagnosis_figure(diagnoses: Diagnoses) -> Figure:
         WIDE,
         grid.height,
         f"{diagnoses.label}: how well world models predict",
-        f"New episodes of the trained agents, {numbers}{words.count(seeds.max(), 'seed')} per method. Dreams: share "
+        f"{diagnoses.extent}, {numbers}{words.count(seeds.max(), 'seed')} per method. Dreams: share "
         "of tokens that are wrong (of vectors: off by more than one bin of the quantiser) after so many dreamt steps, "
         "mean over seeds and lowest to highest seed; dotted: if nothing ever changed. Loss: cross-entropy of the next "
         "observation per token, from the entropy of the predictions themselves (tick) to what it is (marker); one per "
@@ -81,12 +81,12 @@ def _dreams(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
 def _losses(axes: Axes, diagnoses: Diagnoses, task: str) -> None:
     for method, rows in _of(diagnoses.runs, task):
         appearance = look(method, diagnoses.methods)
-        returns = rows["return"]
-        axes.hlines(returns, rows.observation_entropy, rows.observation_loss, color=appearance.color, linewidth=0.8)
-        axes.scatter(rows.observation_entropy, returns, s=22, color=appearance.color, marker="|", linewidth=0.9)
-        axes.scatter(rows.observation_loss, returns, s=13, color=appearance.color, marker=appearance.marker, zorder=3)
+        color, marker = appearance.color, appearance.marker
+        axes.hlines(rows.score, rows.observation_entropy, rows.observation_loss, color=color, linewidth=0.8)
+        axes.scatter(rows.observation_entropy, rows.score, s=22, color=color, marker="|", linewidth=0.9)
+        axes.scatter(rows.observation_loss, rows.score, s=13, color=color, marker=marker, zorder=3)
     axes.set_xlabel("Observation loss (nats)", size=6)
-    axes.set_ylabel("Return", size=6, labelpad=1)
+    axes.set_ylabel("Score", size=6, labelpad=1)
     runs = diagnoses.runs[diagnoses.runs.task == task]
     axes.set_xlim(0, 1.08 * runs[["observation_loss", "observation_entropy"]].max(axis=None))
     axes.margins(y=0.15)

@@ -1,10 +1,11 @@
-"""How well the next observation can be known at all: python examples/observation_floor.py RUN... prints a CSV.
+"""How uncertain the next tokens are to one who knows the current ones: python examples/token_uncertainty.py RUN...
 
 Tokens say less than the numbers that they stand for, so that even in a deterministic task the next ones are uncertain.
 For cart-poles, whose numbers are their whole state, this measures by how much. An agent plays; for each step, states
 are drawn evenly from all those with the tokens that it saw, the simulator takes each of them on with the action that
-was taken, and the entropy of the tokens that come out is what no prediction from one observation can be below on
-average. Predictions from several observations can: they know more. Nats per token, as the world model's loss.
+was taken, and ``uncertainty`` is the entropy of the tokens that come out: what a perfect prediction from one
+observation would lose, if states were spread evenly. A world model that reads several observations, or an agent that is
+often in the same states, can be below. Prints a CSV; all in nats per token, as the world model's loss.
 """
 
 import sys
@@ -33,7 +34,7 @@ TRIES = 50
 """Draws, for each state wanted, of the angle behind a cosine and a sine."""
 WIDTH = 0.2
 """Radians on either side in which it is looked for."""
-HEADER = "benchmark,variant,task,seed,observation_loss,floor"
+HEADER = "benchmark,variant,task,seed,observation_loss,uncertainty"
 
 Floats = NDArray[np.float64]
 Follow = Callable[[Floats, Floats], Floats]
@@ -78,7 +79,7 @@ def simulator(settings: RunSettings) -> Follow:
         return control_cart_pole(settings.task, settings.environment.action_repeat)
     if settings.task == "CartPole-v1":
         return cart_pole(settings.task)
-    raise UserError(f"the floor is known of cart-poles only, not of {settings.task}")
+    raise UserError(f"states can be set in cart-poles only, not of {settings.task}")
 
 
 def tokens_of(observations: Floats) -> NDArray[np.int64]:
@@ -118,7 +119,7 @@ def entropy(tokens: NDArray[np.int64]) -> float:
     return float(np.mean(parts))
 
 
-def floor(settings: RunSettings, steps: list[tuple[Floats, Floats]]) -> float:
+def uncertainty(settings: RunSettings, steps: list[tuple[Floats, Floats]]) -> float:
     """The mean over observations (D,) and the actions taken on them (A,)."""
     random = np.random.default_rng(0)
     follow, on_circle = simulator(settings), settings.environment.family == "dmc"
@@ -145,7 +146,7 @@ def main(runs: list[str]) -> None:
             for observation, action in zip(episode.observations[Modality.VECTOR], episode.actions, strict=False)
         ]
         chosen = np.linspace(0, len(steps) - 1, STEPS).round().astype(int)
-        found = floor(settings, [steps[i] for i in chosen])
+        found = uncertainty(settings, [steps[i] for i in chosen])
         names = (settings.benchmark, settings.variant, settings.task, settings.seed)
         print(",".join(map(str, names)), f"{torch.cat(losses).mean():.3f}", f"{found:.3f}", sep=",", flush=True)
 
