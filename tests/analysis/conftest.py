@@ -52,4 +52,6 @@ def ablated(tmp_path: Path, with_runs: Callable[..., Results]) -> Results:
         for game in names
         for seed in range(2)
     ]
-    return with_runs(runs, {"m3": "Full agent", "no_curiosity": "No curiosity", "apart": "Apart"}, others=False)
+    return with_runs(
+        runs, {"m3": "Full agent", "no_curiosity": "No regression as classification", "apart": "Apart"}, others=False
+    )

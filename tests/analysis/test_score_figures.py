@@ -161,7 +161,7 @@ def test_own_curves_show_the_published_curve_where_its_steps_are_the_same(tmp_pa
 def test_ablations_show_pairs_and_what_is_missing(ablated: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = draw("ablations", ablated[1], ablated[0])
     text = words_on(figure, monkeypatch)
-    assert "No curiosity, 2 games" in text
+    assert "No regression as classification, 2 games" in text
     assert "No task in common with Full agent: Apart." in text
     changes = figure.axes[1].collections[0].get_offsets()[:, 0]
     assert sorted(changes) == pytest.approx([-3 / 35.3, -3 / 6899.9])  # Pong, Alien

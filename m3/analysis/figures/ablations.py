@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.figures.intervals import ROW, draw_interval, fit_intervals, format_scores
-from m3.analysis.figures.page import page
+from m3.analysis.figures.page import page, text_width
 from m3.analysis.style import QUIET, WIDE, look, tint
 
 
@@ -24,13 +24,14 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
         words.warnings(aggregates),
         _without_tasks(aggregates),
     )
-    left = 1.45
+    labels = [f"{row.method}, {benchmark.tasks(row.n_tasks)}" for row in rows.itertuples()]
+    left = max(1.45, 0.15 + max(text_width(label, 6.5, "normal") for label in [base, *labels]))
     width = (WIDE - left) / 2
     intervals = sheet.axes(left, 0.52, width - 0.3, body)
     changes = sheet.axes(left + width, 0.52, width - 0.1, body)
     means = aggregates.cells.pivot(index="task", columns="method", values="normalized")
     places, names = [], []
-    for index, row in enumerate(rows.itertuples()):
+    for index, (row, label) in enumerate(zip(rows.itertuples(), labels, strict=True)):
         top = 2.6 * index
         pair = ((base, row.base_estimate, row.base_low, row.base_high), (row.method, row.estimate, row.low, row.high))
         for place, (method, estimate, low, high) in zip((top, top + 1), pair, strict=True):
@@ -39,7 +40,7 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
         change = (means[row.method] - means[base]).dropna()
         changes.scatter(change, [top + 0.5] * len(change), s=16, facecolor=tint(color), edgecolor=color, linewidth=0.6)
         places += [top, top + 1]
-        names += [base, f"{row.method}, {benchmark.tasks(row.n_tasks)}"]
+        names += [base, label]
     bounds = ["base_estimate", "base_low", "base_high", "estimate", "low", "high"]
     if len(rows):
         fit_intervals(intervals, rows[bounds].to_numpy())
@@ -48,9 +49,9 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
     changes.set_title(f"Change of the mean score, one circle per {benchmark.task_word}")
     changes.set_xlabel(f"{benchmark.normalized_score}, variant minus {base}\n(left of 0: worse)")
     changes.axvline(0, color=QUIET, linewidth=0.8, zorder=1)
-    for axes, labels in ((intervals, names), (changes, [""] * len(names))):
+    for axes, texts in ((intervals, names), (changes, [""] * len(names))):
         axes.set_ylim(max(2.6 * len(rows), 1) - 0.8, -0.8)
-        axes.set_yticks(places, labels)
+        axes.set_yticks(places, texts)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         format_scores(axes.xaxis, benchmark)

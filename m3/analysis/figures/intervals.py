@@ -1,6 +1,6 @@
 """Figures of estimates with intervals: one row per method."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,15 @@ from matplotlib.figure import Figure
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.benchmarks import Benchmark
-from m3.analysis.figures.page import page, write
+from m3.analysis.figures.page import page, text_width, write
 from m3.analysis.style import INK, NARROW, QUIET, WIDE, emphasized, look, tint
 
 ROW = 0.185
 _NAMES = 1.2
+"""Inches left of the axes for names of methods, where none is longer."""
+_NAME_SIZE = 7
+_SEEDS = 22
+"""Points between a name and the axes, for the seeds."""
 _NUMBER_ROOM = 0.24
 """Share of an axis that is kept free for the number behind the longest bar."""
 _METRICS = {
@@ -41,10 +45,11 @@ def aggregates_figure(aggregates: Aggregates) -> Figure:
         words.warnings(aggregates),
         words.not_shown(aggregates),
     )
-    width = (WIDE - _NAMES - 0.1) / len(_METRICS)
+    names = names_width(methods)
+    width = (WIDE - names - 0.1) / len(_METRICS)
     first = None
     for column, (name, (title, better)) in enumerate(_METRICS.items()):
-        axes = sheet.axes(_NAMES + column * width, 0.4, width - 0.14, body, sharey=first)
+        axes = sheet.axes(names + column * width, 0.4, width - 0.14, body, sharey=first)
         draw_intervals(axes, aggregates.metric(name).loc[methods], aggregates)
         axes.set_title(title)
         axes.set_xlabel(better, color=QUIET)
@@ -61,8 +66,9 @@ def iqm_figure(aggregates: Aggregates) -> Figure:
     benchmark = aggregates.info
     methods = aggregates.complete
     body = len(methods) * ROW
+    names = names_width(methods)
     sheet = page(
-        NARROW,
+        NARROW + names - _NAMES,
         body + 0.7,
         f"{benchmark.label}: interquartile mean (IQM)",
         f"{words.extent(aggregates)}. "
@@ -70,7 +76,7 @@ def iqm_figure(aggregates: Aggregates) -> Figure:
         words.warnings(aggregates),
         words.not_shown(aggregates),
     )
-    axes = sheet.axes(_NAMES, 0.52, NARROW - _NAMES - 0.1, body)
+    axes = sheet.axes(names, 0.52, NARROW - _NAMES - 0.1, body)
     draw_bars(axes, aggregates.metric("iqm").loc[methods], aggregates)
     axes.set_xlabel(f"{benchmark.normalized_score}\n{benchmark.scale}")
     label_methods(axes, methods, aggregates)
@@ -83,8 +89,9 @@ def improvement_figure(aggregates: Aggregates) -> Figure:
     rows = aggregates.improvement.set_index("method")
     reference = aggregates.reference
     body = max(1, len(rows)) * ROW
+    names = names_width(rows.index)
     sheet = page(
-        NARROW,
+        NARROW + names - _NAMES,
         body + 0.56,
         f"{benchmark.label}: is {reference} better?",
         f"Probability that a run of {reference} scores higher than a run of the other method on the same "
@@ -94,7 +101,7 @@ def improvement_figure(aggregates: Aggregates) -> Figure:
         words.warnings(aggregates),
         [] if len(rows) else ["There is no other method to compare with."],
     )
-    axes = sheet.axes(_NAMES, 0.4, NARROW - _NAMES - 0.2, body)
+    axes = sheet.axes(names, 0.4, NARROW - _NAMES - 0.2, body)
     if len(rows):
         draw_intervals(axes, rows, aggregates, numbers=False)
         _note_missing_tasks(axes, rows, aggregates)
@@ -167,12 +174,18 @@ def draw_interval(
     write(axes, number, (float(np.nanmax([estimate, high])), row))
 
 
+def names_width(methods: Iterable[str]) -> float:
+    """Inches that names and seeds take left of the axes."""
+    longest = max((text_width(method, _NAME_SIZE, "medium") for method in methods), default=0.0)
+    return max(_NAMES, longest + _SEEDS / 72 + 0.05)
+
+
 def label_methods(axes: Axes, methods: Sequence[str], aggregates: Aggregates) -> None:
     """Left of the axes, a row per method: its name and its seeds per task. M3 and own methods stand out."""
     axes.set_yticks([])
     for row, method in enumerate(methods):
         weight = "medium" if emphasized(method, aggregates.own) else "normal"
-        write(axes, method, (0, row), (-22, 0), side="right", left_edge=True, size=7, weight=weight)
+        write(axes, method, (0, row), (-_SEEDS, 0), side="right", left_edge=True, size=_NAME_SIZE, weight=weight)
         write(axes, words.seeds(aggregates, method), (0, row), (-6, 0), side="right", left_edge=True, color=QUIET)
     write(axes, "seeds", (0, -0.5), (-2, 6), side="right", left_edge=True, color=QUIET)
 

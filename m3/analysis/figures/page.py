@@ -134,16 +134,21 @@ def page(
 
 def _wrapped(text: str, width: float, weight: str) -> list[str]:
     """Lines of a text in the size of notes, each at most ``width`` inches wide."""
-    font = FontProperties(size=_NOTE_SIZE, weight=weight)
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        points, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
-        if lines and points <= 72 * width:
+        if lines and text_width(longer, _NOTE_SIZE, weight) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
+
+
+def text_width(text: str, size: float, weight: str) -> float:
+    """Inches that a line takes."""
+    font = FontProperties(size=size, weight=weight)
+    points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return points / 72
 
 
 def axis_label(sheet: Page, text: str, left: float, right: float) -> None:

@@ -8,10 +8,13 @@ from matplotlib.ticker import MaxNLocator
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.figures.page import Grid, axis_label, page, write
+from m3.analysis.figures.page import Grid, axis_label, page, text_width, write
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, QUIET, WIDE, emphasized, look
 
+_NAMES = 0.92
+"""Inches left of the first panels for names of methods, where none is longer."""
+_NAME_SIZE = 5.5
 _ROW = 0.098
 _BELOW = 0.25
 """Rows of room below the last bar, so that the ground of its number leaves the axis alone."""
@@ -29,7 +32,7 @@ def tasks_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     grid = Grid.balanced(
         len(aggregates.tasks),
         most_columns=6 if max(map(len, aggregates.tasks)) <= _SHORT_NAME else 5,
-        left=0.92,
+        left=max(_NAMES, 0.1 + max(text_width(method, _NAME_SIZE, "medium") for method in methods)),
         bottom=0.38,
         panel_height=(len(methods) + _BELOW) * row_height,
         column_gap=0.1,
@@ -102,7 +105,7 @@ def _bars(axes: Axes, cells: pd.DataFrame, methods: list[str], own: list[str], r
 
 
 def _label(axes: Axes, methods: list[str], own: list[str]) -> None:
-    axes.set_yticks(range(len(methods)), methods, fontsize=5.5)
+    axes.set_yticks(range(len(methods)), methods, fontsize=_NAME_SIZE)
     axes.tick_params(axis="y", length=0, pad=2)
     for label, method in zip(axes.get_yticklabels(), methods, strict=True):
         label.set_fontweight("medium" if emphasized(method, own) else "normal")
