@@ -52,7 +52,7 @@ def test_agents_have_the_budget_of_their_benchmark_or_that_of_the_authors(study:
 def test_faults_differ_from_the_agent_in_nothing_else(faults: Plan) -> None:
     without_names = {"benchmark", "variant", "task", "seed"}
     contents = [settings.model_dump(exclude=without_names) for settings in faults.runs.values()]
-    assert len(contents) == 15
+    assert len(contents) == 10
     assert all(content == contents[0] for content in contents)
 
 

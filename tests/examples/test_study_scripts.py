@@ -9,7 +9,6 @@ import pytest
 import torch
 from toy_runs import random_steps, toy_agent, toy_settings
 
-import m3.agent.behavior
 import m3.training.components
 from m3.config.identity import canonical, resolved_name
 from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
@@ -107,14 +106,12 @@ def test_a_run_trains_with_the_fault_of_its_variant(
 ) -> None:
     trained: list[list[str]] = []
     monkeypatch.setattr(faults, "m3_main", lambda arguments: trained.append(arguments) or 0)
-    monkeypatch.setattr(m3.agent.behavior, "alive_steps", m3.agent.behavior.alive_steps)  # is set back after the test
-    before = m3.training.components.world_model_losses
-    for variant, replaced in (("m3", False), ("fault-after-ends", True)):
+    right = m3.training.components.world_model_losses
+    monkeypatch.setattr(m3.training.components, "world_model_losses", right)  # is set back after the test
+    for variant, used in (("m3", right), ("fault-end-labels", faults.losses_with_late_ends)):
         settings = toy_settings("vector", variant=variant)
         config = tmp_path / resolved_name(settings)
         config.write_text(canonical(settings))
         assert faults.main(["--wait", "--config", str(config), "--run", "there"]) == 0
-        assert (m3.agent.behavior.alive_steps is faults.all_alive) == replaced
         assert trained[-1] == ["train", "--wait", "--config", str(config), "--run", "there"]
-    assert m3.training.components.world_model_losses is before
-    assert faults.all_alive(torch.tensor([[False, True, False]])).tolist() == [[1, 1, 1]]
+        assert m3.training.components.world_model_losses is used
