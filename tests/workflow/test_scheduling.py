@@ -101,6 +101,23 @@ def test_other_settings_leave_no_results_of_the_old_ones_behind(finished: Projec
     assert (finished.run_folder("Breakout", 0) / "scores.h5").exists()
 
 
+def test_a_diagnosis_is_made_where_it_is_missing_and_trains_nothing(finished: Project) -> None:
+    shutil.rmtree(finished.run_folder("Pong", 1))
+    (finished.run_folder("Pong", 0) / "diagnosis.h5").touch()
+    (finished.run_folder("Pong", 0) / "weights.safetensors").unlink()  # as runs are committed
+    jobs = finished.scheduled("diagnosis", "--config", "partial=true")
+    made = Counter({f"diagnose Breakout {seed}": 1 for seed in range(2)})
+    assert jobs == made + Counter(diagnosis_own_atari100k=1, diagnosis=1)
+    assert finished.scheduled("diagnosis")["train Pong 1"] == 1
+
+
+def test_runs_of_other_settings_are_not_finished(finished: Project) -> None:
+    finished.edit("config/own.yaml", "runs:", ONE_GAME + "runs:")
+    for target in ("aggregates", "diagnosis"):
+        jobs = finished.scheduled(target, "--config", "partial=true")
+        assert not [job for job in jobs if job.startswith(("resolve", "train")) or "Pong" in job]
+
+
 def test_figures_of_a_partial_experiment_take_the_finished_runs(finished: Project) -> None:
     (finished.run_folder("Pong", 1) / "scores.h5").unlink()
     assert finished.scheduled("aggregates")["evaluate Pong 1"] == 1
