@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 import m3
-from m3.loading import LoadedAgent
+from m3.diagnosis.episodes import play
 
-EPISODES = 10
+EPISODES, STEPS = 10, 500
+"""How many, and the steps of each."""
 COSINE, SPEED = 1, 4
 """Where the pole's are in an observation."""
 UPRIGHT = 0.9
@@ -24,26 +25,13 @@ SECONDS = 0.02
 """Of a step: two of the simulation."""
 
 
-def play(agent: LoadedAgent, seed: int) -> tuple[np.ndarray, float]:
-    """Observations (steps, 5) of an episode, and its return."""
-    environment = agent.make_environment()
-    observation, seen, episode_return = environment.reset(seed), list[np.ndarray](), 0.0
-    agent.reset(seed)
-    over = False
-    while not over:
-        step = environment.step(agent.act(observation))
-        observation, over = step.observation, step.terminated or step.truncated
-        seen.append(observation["vector"])
-        episode_return += step.reward
-    environment.close()
-    return np.stack(seen), episode_return
-
-
 def main() -> None:
     print("benchmark,variant,seed,return,upright,speed,longest,spin")
     for folder in sys.argv[1:]:
         agent = m3.load(Path(folder))
-        episodes, returns = zip(*(play(agent, seed) for seed in range(EPISODES)), strict=True)
+        played = [play(agent, seed, STEPS) for seed in range(EPISODES)]
+        episodes = [episode.observations["vector"][1:] for episode in played]
+        returns = [episode.rewards.sum(dtype=np.float64) for episode in played]
         upright = [episode[:, COSINE] > UPRIGHT for episode in episodes]
         longest = max(sum(1 for _ in stay) for flags in upright for up, stay in groupby(flags) if up)
         speeds, up = np.abs(np.concatenate(episodes)[:, SPEED]), np.concatenate(upright)

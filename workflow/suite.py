@@ -89,14 +89,16 @@ def train_command(plan: Plan, is_slurm_job: bool) -> str:
 
 def evaluate_command(plan: Plan, is_slurm_job: bool) -> str:
     """What evaluates a run; Slurm gives its jobs their GPUs itself."""
-    evaluate = plan.experiment.commands.evaluate
-    return evaluate if is_slurm_job else f"{OWN_GPU} {evaluate}"
+    return _with_gpu(plan.experiment.commands.evaluate, is_slurm_job)
 
 
 def diagnose_command(is_slurm_job: bool) -> str:
     """What measures how well a run's world model predicts."""
-    diagnose = "python -u -m m3 diagnose"
-    return diagnose if is_slurm_job else f"{OWN_GPU} {diagnose}"
+    return _with_gpu("python -u -m m3 diagnose", is_slurm_job)
+
+
+def _with_gpu(command: str, is_slurm_job: bool) -> str:
+    return command if is_slurm_job else f"{OWN_GPU} {command}"
 
 
 class Analysis(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from m3.analysis import words
+from m3.analysis.own_runs import method_name
 from m3.analysis.rendering import Cell, Table, to_html, to_latex, to_markdown
 from m3.data import hdf5
 from m3.errors import UserError
@@ -69,7 +70,7 @@ def read_diagnoses(folders: Sequence[Path], labels: Mapping[str, str], benchmark
     order = list(dict.fromkeys([*labels, *(content["variant"] for content in contents)]))
     contents.sort(key=lambda content: order.index(content["variant"]))
     for content in contents:
-        content["method"] = labels.get(content["variant"], f"{content['variant']} (ours)")
+        content["method"] = method_name(content["variant"], labels)
     return Diagnoses(
         benchmark=benchmarks[0],
         label=benchmark_label or benchmarks[0],

@@ -28,7 +28,7 @@ def read_own(folders: Sequence[Path], benchmark: str, labels: Mapping[str, str])
     runs, curves = [], [empty(CURVE_COLUMNS)]
     for folder in folders:
         run, curve = _read_run(folder, benchmark)
-        run["method"] = labels.get(run["variant"], f"{run['variant']} (ours)")
+        run["method"] = method_name(run["variant"], labels)
         runs.append(run)
         curves.append(curve.assign(method=run["method"], task=run["task"], seed=run["seed"]))
     table = pd.DataFrame(runs, columns=RUN_COLUMNS)
@@ -41,6 +41,11 @@ def read_own(folders: Sequence[Path], benchmark: str, labels: Mapping[str, str])
         curves=pd.concat([curve for curve in curves if not curve.empty] or curves, ignore_index=True)[CURVE_COLUMNS],
         runs=table,
     )
+
+
+def method_name(variant: str, labels: Mapping[str, str]) -> str:
+    """The name of a variant's own runs in figures."""
+    return labels.get(variant, f"{variant} (ours)")
 
 
 def _read_run(folder: Path, benchmark: str) -> tuple[dict[str, Any], pd.DataFrame]:
