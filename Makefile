@@ -41,7 +41,7 @@ quickstart: $(INSTALLED)
 	@echo "  figures/quickstart/          figures (PDF, PNG) and tables (Markdown, LaTeX, CSV, HTML)"
 	@echo "  results/quickstart/          scores and statistics behind them"
 	@echo "  results/runs/               the runs: settings, weights, metrics, scores, logs"
-	@echo "  $(BIN)/python -m m3 validate FILE tells what is in an .h5 file"
+	@echo "  $(BIN)/python -m m3 inspect FILE tells what is in an .h5 file"
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --ignore tests/slurm

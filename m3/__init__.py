@@ -1,24 +1,27 @@
-"""M3: a modular world-model agent over streams of tokens, and its benchmark suite."""
+"""M3: a modular world-model agent over streams of tokens, and its benchmark suite. docs/api.md lists what is public."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from m3.loading import LoadedAgent
+    from m3.environments import make_environment
+    from m3.runs.evaluate import evaluate
+    from m3.runs.loading import load
+    from m3.runs.train import train
 
 __version__ = "0.1.0"
+__all__ = ["evaluate", "load", "make_environment", "train"]
+
+_HOMES = {
+    "evaluate": "m3.runs.evaluate",
+    "load": "m3.runs.loading",
+    "make_environment": "m3.environments",
+    "train": "m3.runs.train",
+}
 
 
-def load(path: Path | str, device: str = "cpu") -> "LoadedAgent":
-    """A trained agent with ``reset()`` and ``act(observation)``; see ``m3.loading``.
-
-    Args:
-        path: a run's folder, or its weights.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        UserError: there is no trained agent, or its environment's packages are missing.
-    """
-    from m3.loading import load_agent  # imports torch
-
-    return load_agent(Path(path), device)
+def __getattr__(name: str) -> Any:
+    """Import what is public when it is asked for first: the commands that need no torch import this package too."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -30,6 +30,10 @@ class UserError(ValueError):
     exit_status = ExitStatus.ERROR
 
 
+class DivergedError(UserError):
+    """A loss is not finite: training again from the last checkpoint would come to the same."""
+
+
 class OccupiedError(UserError):
     """Another process trains the run."""
 

@@ -1,4 +1,4 @@
-"""The command line: how commands are found, how mistakes are told, and the commands resolve and validate."""
+"""The command line: how commands are found, how mistakes are told, and the commands resolve and inspect."""
 
 import subprocess
 import sys
@@ -11,8 +11,8 @@ from m3.cli import commands, main
 from m3.config.experiment import Run
 from m3.config.identity import canonical, resolved_name
 from m3.config.loading import load_run
-from m3.data import hdf5
-from m3.data.provenance import Provenance
+from m3.files import hdf5
+from m3.files.provenance import Provenance
 
 RUN = ["--benchmark", "atari100k", "--variant", "tiny", "--task", "Breakout", "--seed", "0"]
 
@@ -68,7 +68,7 @@ def test_resolve_names_the_nearest_run(tmp_path: Path, capsys: pytest.CaptureFix
     assert "did you mean 'atari100k/tiny/Breakout/seed-0'?" in capsys.readouterr().err
 
 
-def test_validate_tells_whole_files_from_damaged_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_tells_whole_files_from_damaged_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, cut, foreign = tmp_path / "whole.h5", tmp_path / "cut.h5", tmp_path / "foreign.h5"
     hdf5.write(whole, "m3.scores", {"returns": np.arange(3.0), "task": "Pong"}, Provenance("a: 1\n", "hash", [4]))
     cut.write_bytes(whole.read_bytes()[:-10])
@@ -77,7 +77,7 @@ def test_validate_tells_whole_files_from_damaged_ones(tmp_path: Path, capsys: py
     resolved = tmp_path / resolved_name(settings)
     resolved.write_text(canonical(settings))
 
-    assert main(["validate", str(whole), str(resolved)]) == 0
+    assert main(["inspect", str(whole), str(resolved)]) == 0
     output = capsys.readouterr().out
     assert f"{whole}: whole, m3.scores version 1\n" in output
     assert "  task: Pong\n" in output
@@ -88,7 +88,7 @@ def test_validate_tells_whole_files_from_damaged_ones(tmp_path: Path, capsys: py
     weights = tmp_path / "foreign.safetensors"
     weights.write_text("no safetensors")
     for damaged in (cut, foreign, weights, tmp_path / "missing.h5"):
-        assert main(["validate", str(damaged), str(whole)]) == 2
+        assert main(["inspect", str(damaged), str(whole)]) == 2
         captured = capsys.readouterr()
         assert captured.err.startswith(f"error: {damaged}")
         assert ("delete" in captured.err) == (damaged == cut)

@@ -11,7 +11,7 @@ WORKFLOW = ("snakemake", "rliable", "matplotlib")
 
 
 MODELS = ("m3.agent.agent", "m3.agent.behavior", "m3.world_model.losses", "m3.nn.perceptual")
-TRAINING = ("m3.training.run", "m3.training.scoring", "m3.golden")
+TRAINING = ("m3.runs.train", "m3.runs.evaluate", "m3.golden")
 
 
 def imported_by(*modules: str) -> set[str]:
@@ -34,7 +34,7 @@ def test_models_know_nothing_of_training_environments_and_files() -> None:
     "modules",
     [
         ("m3.config.loading", "m3.config.plan", "m3.config.identity", "m3.cli"),
-        ("m3.data.hdf5", "m3.data.provenance", "m3.data.replay", "m3.data.samplers", "m3.data.checkpoint"),
+        ("m3.files.hdf5", "m3.files.provenance", "m3.data.replay", "m3.data.samplers", "m3.runs.checkpoint"),
         ("m3.analysis.statistics", "m3.analysis.published", "m3.analysis.scores"),
         ("m3.environments", "m3.environments.toy"),
     ],

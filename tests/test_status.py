@@ -3,23 +3,33 @@
 import csv
 import io
 import json
-import os
+import signal
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from m3.cli import main
-from m3.config.identity import resolved_name
+from m3.config.identity import config_hash
 from m3.config.plan import Plan, load_experiment
-from m3.data.lease import Lease
-from m3.status import RunStatus, experiment_status, totals
+from m3.errors import OccupiedError, UserError
+from m3.files.names import PROGRESS
+from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, write_progress
+from m3.files.run_folder import identifying, write_settings
+from m3.runs.lease import Lease
+from m3.runs.progress import RunProgress
+from m3.runs.status import RunStatus, experiment_status, totals
+from m3.runs.stops import Stop
+from m3.runs.train import train
+from m3.training.trainer import Trainer
 
 EXPERIMENT = """\
 name: own
 runs: [{benchmark: toy, tasks: [image], seeds: 3}]
 resources: {toy: {train: {gpu: 2}}}
 """
-LINE = "image seed 0 | epoch {}/8 | 20 steps | 90.0 s | 2 steps/s | {} left | tokenizer loss 0.9\n"
 HOUR = 3600
 
 
@@ -29,23 +39,22 @@ def plan(tmp_path: Path) -> Plan:
     return load_experiment(tmp_path / "own.yaml")
 
 
-def begin(plan: Plan, results: Path, seed: int, log: str = "", hours: float = 2.0) -> Path:
-    """A run's folder after `resolve` and an attempt that began at a certain hour and left a log."""
+def begin(plan: Plan, results: Path, seed: int, *attempts: Attempt, **progress: Any) -> Path:
+    """A run's folder after `resolve` and these attempts."""
     run = list(plan.runs)[seed]
     folder = results / run.folder
-    (folder / "logs").mkdir(parents=True)
-    (folder / resolved_name(plan.runs[run])).touch()
-    os.utime(folder / resolved_name(plan.runs[run]), (0, 0))
-    if log:
-        add_attempt(folder, log, hours)
+    settings = plan.runs[run]
+    write_settings(folder, settings)
+    if attempts:
+        content = {"config_hash": config_hash(settings), "epochs": settings.epochs, **identifying(settings), **progress}
+        write_progress(folder, ProgressRecord.model_validate(content | {"attempts": attempts}))
     return folder
 
 
-def add_attempt(folder: Path, log: str, hours: float) -> None:
-    path = folder / "logs" / f"train-20260101T{len(list((folder / 'logs').iterdir())):02}0000Z.log"
-    path.write_text(log)
-    start = 1767225600 + HOUR * int(path.name[15:17])  # 2026-01-01 00:00 UTC
-    os.utime(path, (start + hours * HOUR,) * 2)
+def attempt(hours: float = 2.0, state: AttemptState = "training", message: str = "") -> Attempt:
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    updated = begun + timedelta(hours=hours)
+    return Attempt(begun=begun, updated=updated, host="a", process=7, state=state, message=message)
 
 
 def first(plan: Plan, results: Path) -> RunStatus:
@@ -60,7 +69,7 @@ def test_nothing_has_begun(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_a_running_run_tells_its_rate_and_the_time_left(plan: Plan, tmp_path: Path) -> None:
-    folder = begin(plan, tmp_path, 0, LINE.format(2, "> 1 h 05 min") + LINE.format(3, "1 h 02 min") + "a checkpoint\n")
+    folder = begin(plan, tmp_path, 0, attempt(), epoch=3, seconds_per_epoch=90.0, seconds_left=62 * 60)
     with Lease(folder):
         status = first(plan, tmp_path)
     assert (status.state, status.epoch, status.epochs_per_hour, status.seconds_left) == ("running", 3, 40.0, 62 * 60)
@@ -68,23 +77,77 @@ def test_a_running_run_tells_its_rate_and_the_time_left(plan: Plan, tmp_path: Pa
 
 
 def test_a_run_between_two_jobs_waits_where_it_was(plan: Plan, tmp_path: Path) -> None:
-    folder = begin(plan, tmp_path, 0, LINE.format(3, "1 h 02 min"))
-    add_attempt(folder, "image seed 0 | begins\n", hours=0.5)
+    begin(plan, tmp_path, 0, attempt(state="stopped"), attempt(0.5, "setting up"), epoch=3)
     status = first(plan, tmp_path)
     assert (status.state, status.note, status.epoch, status.attempts) == ("waiting", "for its next job", 3, 2)
     assert status.gpu_hours == pytest.approx(5.0)
 
 
 def test_a_job_that_found_the_run_occupied_is_no_attempt(plan: Plan, tmp_path: Path) -> None:
-    folder = begin(plan, tmp_path, 0, LINE.format(3, "50 s"))
-    add_attempt(folder, f"error: {folder} is being trained by process 7 on a; a run has one writer\n", hours=0.1)
+    folder = begin(plan, tmp_path, 0, attempt(), epoch=3)
+    settings = next(iter(plan.runs.values()))
+    with Lease(folder), pytest.raises(OccupiedError):
+        train(settings, folder, device="cpu")
     status = first(plan, tmp_path)
     assert (status.state, status.epoch, status.attempts) == ("waiting", 3, 1)
 
 
+def test_status_sees_what_training_notes(plan: Plan, tmp_path: Path) -> None:
+    """A run that fails, is stopped, and finishes: each time its state, epochs and attempts."""
+    folder = begin(plan, tmp_path, 0)
+    settings = next(iter(plan.runs.values()))
+    with pytest.raises(UserError):
+        train(settings, folder, device="cuda:99")
+    status = first(plan, tmp_path)
+    assert (status.state, status.epoch, status.attempts) == ("failed", 0, 1)
+    assert status.note.startswith("device 'cuda:99' is not available")
+    states: list[RunStatus] = []
+    stop = Stop()
+
+    def look(trainer: Trainer) -> None:
+        states.append(first(plan, tmp_path))
+        if trainer.epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with stop.handling_signals():
+        assert not train(settings, folder, device="cpu", stop=stop, following=nullcontext(look))
+    seen = [(status.state, status.epoch, status.attempts) for status in states]
+    assert seen == [("running", 1, 2), ("running", 2, 2)]
+    status = first(plan, tmp_path)
+    assert (status.state, status.note, status.epoch) == ("waiting", "for its next job", 2)
+    assert train(settings, folder, device="cpu")
+    progress = read_progress(folder, config_hash(settings))
+    assert progress is not None
+    assert [attempt.state for attempt in progress.attempts] == ["failed", "stopped", "finished"]
+    assert progress.attempts[1].message == "received SIGTERM"
+    assert (progress.epoch, progress.saved_epoch, progress.agent_steps, progress.seconds_left) == (8, 8, 160, 0.0)
+
+
+def test_a_process_that_lost_its_run_no_longer_writes_its_progress(plan: Plan, tmp_path: Path) -> None:
+    folder = begin(plan, tmp_path, 0)
+    settings = next(iter(plan.runs.values()))
+    lost, other = RunProgress(settings), RunProgress(settings)
+    lost.keep_file(folder)
+    other.keep_file(folder)
+    other.restored(4, 80)
+    lost.end("failed", "too late")
+    progress = read_progress(folder, config_hash(settings))
+    assert progress is not None
+    assert (progress.epoch, [attempt.state for attempt in progress.attempts]) == (4, ["setting up", "training"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "m3.progress"}'])
+def test_a_damaged_progress_file_counts_as_none_and_stops_nobody(plan: Plan, tmp_path: Path, content: str) -> None:
+    folder = begin(plan, tmp_path, 0)
+    (folder / PROGRESS).write_text(content)
+    assert (first(plan, tmp_path).state, first(plan, tmp_path).attempts) == ("waiting", 0)
+    RunProgress(next(iter(plan.runs.values()))).keep_file(folder)
+    assert first(plan, tmp_path).attempts == 1
+
+
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_failed_run_tells_its_cause(plan: Plan, tmp_path: Path, remembered: bool) -> None:
-    folder = begin(plan, tmp_path, 0, LINE.format(3, "50 s") + "error: the disk is full\n")
+    folder = begin(plan, tmp_path, 0, attempt(0.1, "failed", "the disk is full"), epoch=3)
     if remembered:
         (folder / "failure.json").write_text(json.dumps({"cause": "the disk is full", "count": 3}))
     status = first(plan, tmp_path)
@@ -92,7 +155,7 @@ def test_a_failed_run_tells_its_cause(plan: Plan, tmp_path: Path, remembered: bo
 
 
 def test_a_finished_run_is_done_once_it_has_its_scores(plan: Plan, tmp_path: Path) -> None:
-    folder = begin(plan, tmp_path, 0, LINE.format(8, "0 s"))
+    folder = begin(plan, tmp_path, 0, attempt(), epoch=8)
     (folder / "weights.safetensors").touch()
     status = first(plan, tmp_path)
     assert (status.state, status.note) == ("waiting", "for its evaluation")
@@ -101,7 +164,7 @@ def test_a_finished_run_is_done_once_it_has_its_scores(plan: Plan, tmp_path: Pat
 
 
 def test_results_of_other_settings_do_not_count(plan: Plan, tmp_path: Path) -> None:
-    folder = begin(plan, tmp_path, 0, LINE.format(8, "0 s"))
+    folder = begin(plan, tmp_path, 0, attempt(), epoch=8)
     (folder / "scores.h5").touch()
     for resolved in folder.glob("resolved-*.yaml"):
         resolved.rename(folder / "resolved-00000000.yaml")
@@ -110,7 +173,7 @@ def test_results_of_other_settings_do_not_count(plan: Plan, tmp_path: Path) -> N
 
 
 def test_runs_that_have_not_begun_are_expected_to_take_as_long_as_the_others(plan: Plan, tmp_path: Path) -> None:
-    with Lease(begin(plan, tmp_path, 0, LINE.format(4, "4 h 00 min"), hours=2.0)):
+    with Lease(begin(plan, tmp_path, 0, attempt(2.0), epoch=4, seconds_per_epoch=90.0, seconds_left=4 * HOUR)):
         total = totals(experiment_status(plan, tmp_path))
     assert total.states == {"done": 0, "running": 1, "waiting": 2, "failed": 0}
     assert total.gpu_hours == pytest.approx(4.0)
@@ -119,7 +182,7 @@ def test_runs_that_have_not_begun_are_expected_to_take_as_long_as_the_others(pla
 
 
 def test_the_command_prints_a_table_or_csv(plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    begin(plan, tmp_path, 1, "error: no, really\n")
+    begin(plan, tmp_path, 1, attempt(0.0, "failed", "no, really"))
     arguments = ["status", str(tmp_path / "own.yaml"), "--results", str(tmp_path)]
     assert main(arguments) == 0
     assert "3 runs: 0 done, 0 running, 2 waiting, 1 failed" in capsys.readouterr().out

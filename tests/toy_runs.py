@@ -1,5 +1,6 @@
 """Runs and agents on the toy environments, small enough that an epoch takes a fraction of a second."""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from m3.config.identity import canonical, resolved_name
 from m3.config.layers import merge
 from m3.config.schema import RunSettings
 from m3.environments import VectorEnvironment, make_environment
+from m3.runs.saving import CheckpointInterval
+from m3.runs.train import AfterEpoch, train
 from m3.specs import DiscreteActions
-from m3.training.run import AfterEpoch, train_run
-from m3.training.saving import CheckpointInterval
 from m3.training.trainer import Trainer
 
 TASKS_WITH_IMAGES = ("image", "all_modalities")
@@ -103,8 +104,8 @@ def train_in_folder(folder: Path, settings: RunSettings, after_epoch: AfterEpoch
     """Train a run to its end in a folder that is as the workflow's is; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / resolved_name(settings)).write_text(canonical(settings))
-    interval = CheckpointInterval(10)
-    assert train_run(settings, folder, torch.device("cpu"), interval, Path("none"), after_epoch=after_epoch)
+    following = nullcontext(after_epoch) if after_epoch is not None else None
+    assert train(settings, folder, device="cpu", interval=CheckpointInterval(10), following=following)
     return folder
 
 

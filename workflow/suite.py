@@ -9,16 +9,18 @@ from typing import Any, Literal, NamedTuple
 from snakemake.io import report
 
 from m3.analysis import catalog
-from m3.cli.resolve import RESULTS
 from m3.config.experiment import Run, Statistics
 from m3.config.identity import resolved_name
 from m3.config.plan import Plan
 from m3.errors import UserError, unknown_name
+from m3.files.names import DIAGNOSIS, RESULTS, RUNS, SCORES, WEIGHTS
 
 PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
 REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
+SCORE_TABLE, AGGREGATES, AGGREGATES_CSV = SCORES, "aggregates.h5", "aggregates.csv"
+"""Files of a benchmark. Its table of scores is called as a run's scores are, and stands in another folder."""
 OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs_per_gpu}"
 
 
@@ -36,7 +38,12 @@ def run_of(wildcards: Wildcards) -> Run:
 
 def run_folder(run: Run) -> str:
     """Where a run's files stand."""
-    return f"results/runs/{run.folder}"
+    return f"{RUNS}/{run.folder}"
+
+
+def run_file(name: str) -> str:
+    """Return where a file of any run stands, with the run's four names as wildcards."""
+    return f"{RUNS}/{{benchmark}}/{{variant}}/{{task}}/seed-{{seed}}/{name}"
 
 
 def run_files(name: str, runs: Iterable[Run]) -> list[str]:
@@ -64,7 +71,7 @@ def check_targets(plan: Plan, targets: Iterable[str]) -> None:
     known = [run.folder for run in plan.runs]
     for target in targets:
         folder = "/".join(target.split("/")[2:6])
-        if target.startswith("results/runs/") and folder not in known:
+        if target.startswith(f"{RUNS}/") and folder not in known:
             raise unknown_name(f"run of experiment {plan.experiment.name!r}", folder, known)
 
 
@@ -150,7 +157,7 @@ def own_analyses(plan: Plan) -> list[Analysis]:
     experiment = plan.experiment
     if experiment.scores == "published":
         return published_analyses(plan)
-    runs = [run for run in plan.runs if not experiment.partial or _has(plan, run, "scores.h5")]
+    runs = [run for run in plan.runs if not experiment.partial or _has(plan, run, SCORES)]
     if not runs:
         raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
     return [
@@ -168,6 +175,11 @@ def own_analyses(plan: Plan) -> list[Analysis]:
 def shown_runs(analyses: Iterable[Analysis]) -> list[Run]:
     """The own runs that take part in any of the given analyses."""
     return [run for analysis in analyses for run in analysis.runs]
+
+
+def statistics_file(name: str, scope: str = "{scope}") -> str:
+    """Return where a file of any benchmark stands, with the benchmark and by default the scope as wildcards."""
+    return f"results/{scope}{{benchmark}}/{name}"
 
 
 def statistics_files(analyses: Iterable[Analysis], *names: str) -> list[str]:
@@ -193,7 +205,7 @@ def diagnosed_runs(plan: Plan, analysis: Analysis) -> list[Run]:
     ]
     if not plan.experiment.partial:
         return trained
-    return [run for run in trained if _has(plan, run, "weights.safetensors") or _has(plan, run, "diagnosis.h5")]
+    return [run for run in trained if _has(plan, run, WEIGHTS) or _has(plan, run, DIAGNOSIS)]
 
 
 def _has(plan: Plan, run: Run, name: str) -> bool:

@@ -11,8 +11,8 @@ import pandas as pd
 from m3.analysis import words
 from m3.analysis.own_runs import method_name
 from m3.analysis.rendering import Cell, Table, to_html, to_latex, to_markdown
-from m3.data import hdf5
 from m3.errors import UserError
+from m3.files import hdf5
 
 END_BINS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)
 """Bounds of the probabilities of an end that are looked at together: ends are rare."""

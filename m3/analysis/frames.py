@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def to_tree(frame: pd.DataFrame) -> dict[str, Any]:
-    """A frame as a tree for ``m3.data.hdf5``.
+    """A frame as a tree for ``m3.files.hdf5``.
 
     A column of strings becomes two datasets: ``{column}``, the position of each row's string in ``{column}_names``.
     """

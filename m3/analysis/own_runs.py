@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from m3.analysis.scores import AGENT_STEPS, CURVE_COLUMNS, METHOD_COLUMNS, RUN_COLUMNS, SCORE_COLUMNS, Scores, empty
-from m3.data import hdf5
 from m3.errors import UserError
+from m3.files import hdf5
 
 SOURCE = "own run"
 

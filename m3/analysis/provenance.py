@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from m3.analysis.scores import ScoreTable
-from m3.data.provenance import Provenance
+from m3.files.provenance import Provenance
 
 
 def provenance(settings: Mapping[str, Any], table: ScoreTable) -> Provenance:

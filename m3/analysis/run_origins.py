@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from m3.analysis.scores import ScoreTable
 from m3.config.yaml_files import parse_yaml
-from m3.data import hdf5
+from m3.files import hdf5
 
 
 class _Run(NamedTuple):

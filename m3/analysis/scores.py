@@ -9,9 +9,9 @@ import pandas as pd
 
 from m3.analysis.benchmarks import Benchmark, benchmark_info
 from m3.analysis.frames import from_tree, to_tree
-from m3.data import hdf5
-from m3.data.provenance import Provenance
 from m3.errors import UserError, unknown_name
+from m3.files import hdf5
+from m3.files.provenance import Provenance
 
 FORMAT, VERSION = "m3.score-table", 2
 

@@ -22,8 +22,8 @@ from m3.analysis.scores import ScoreTable
 from m3.analysis.style import save, style
 from m3.config.loading import load_benchmark
 from m3.config.yaml_files import parse_yaml
-from m3.data import hdf5
 from m3.errors import UserError
+from m3.files import hdf5
 
 _KEYS = ("method", "task", "metric", "base", "seed", "steps", "threshold")
 """Columns that say what a row is about."""

@@ -19,12 +19,13 @@ from m3.config.experiment import Run
 from m3.config.layers import Layer, validate
 from m3.config.loading import load_benchmark, load_run
 from m3.config.schema import Precision, RunSettings
-from m3.data.checkpoint import CheckpointFolder
 from m3.environments import VectorEnvironment
+from m3.files.names import CHECKPOINTS
 from m3.nn.perceptual import Lpips
+from m3.runs.checkpoint import CheckpointFolder
 from m3.seeding import Randomness, randomness
 from m3.training.components import WorldModelComponent
-from m3.training.progress import parts_of_epoch
+from m3.training.schedule import parts_of_epoch
 from m3.training.trainer import Trainer
 
 COMPONENTS = ("tokenizer", "world_model", "controller")
@@ -165,7 +166,7 @@ class Bench:
 
     def _checkpoints(self) -> Iterator[None]:
         with TemporaryDirectory() as folder:
-            checkpoints = CheckpointFolder(Path(folder) / "checkpoints", "bench")
+            checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "bench")
             checkpoints.load_latest(self._trainer.replay)
             while True:
                 checkpoints.save(self._trainer.epoch, self._trainer.state_dict(), self._trainer.replay)

@@ -10,14 +10,15 @@ from textwrap import indent
 from types import ModuleType
 
 from m3.errors import ExitStatus, UserError, is_out_of_memory, unknown_name
+from m3.files.names import ANY_SETTINGS, RUNS
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 python -m m3 resolve --experiment config/quickstart.yaml --benchmark atari100k --variant tiny --task Breakout --seed 0
-python -m m3 train --config $RUN/resolved-*.yaml --run $RUN
+python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN
 python -m m3 evaluate --run $RUN --episodes 4
 python -m m3 watch $RUN --dream
 """
-_RUN = "RUN=results/runs/atari100k/tiny/Breakout/seed-0"
+_RUN = f"RUN={RUNS}/atari100k/tiny/Breakout/seed-0"
 """Stands above examples that have ``$RUN``, so that they work as they are typed."""
 
 

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis import aggregates, scores
     from m3.analysis.aggregation import aggregate
     from m3.analysis.provenance import provenance
-    from m3.data.atomic import atomic_file
+    from m3.files.atomic import atomic_file
 
     for name, least in (("repetitions", 1), ("seed", 0)):
         if getattr(args, name) < least:

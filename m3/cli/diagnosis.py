@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.figures.diagnosis import diagnosis_figure
     from m3.analysis.style import save, style
     from m3.cli import variant_labels
-    from m3.data.atomic import atomic_file
+    from m3.files.atomic import atomic_file
 
     diagnoses = read_diagnoses(args.runs, variant_labels(args.labels), args.benchmark_label)
     figure, table = (entry.name for entry in catalog.DIAGNOSIS)

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from m3.files.names import SCORES
+
 HELP = "play episodes with a trained run's weights and write every score"
 
 EXAMPLES = """\
@@ -13,7 +15,7 @@ python -m m3 evaluate --run $RUN --episodes 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--episodes", type=int, required=True, metavar="N", help="how many to play")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="(default: scores.h5 in the run's folder)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {SCORES} in the run's folder)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
@@ -22,15 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.errors import UserError
-    from m3.training.devices import be_deterministic, select_device
-    from m3.training.run import WEIGHTS
-    from m3.training.scoring import score_run
+    from m3.runs.evaluate import evaluate
 
     if args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, got {args.episodes}")
-    output = args.output or args.run / "scores.h5"
-    device = select_device(args.device)
-    be_deterministic(device, also_on_gpu=args.deterministic)
-    score_run(args.run / WEIGHTS, args.episodes, output, device)
+    output = args.output or args.run / SCORES
+    evaluate(args.run, args.episodes, output=output, device=args.device, deterministic=args.deterministic)
     print(f"scores are in {output}")
     return 0

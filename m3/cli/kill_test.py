@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import tempfile
 
+    from m3.checks.killing import kill_test
     from m3.config.experiment import Run
     from m3.config.loading import load_benchmark, load_run
     from m3.errors import ExitStatus, UserError
-    from m3.kill_test import kill_test
 
     if args.folder is not None and args.folder.exists() and any(args.folder.iterdir()):
         raise UserError(f"{args.folder} is not empty")

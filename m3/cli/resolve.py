@@ -2,10 +2,8 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from m3.config.schema import RunSettings
+from m3.files.names import RUNS
 
 HELP = "check a run's settings and write all of them into the run's folder"
 
@@ -13,9 +11,6 @@ EXAMPLES = """\
 python -m m3 resolve --experiment config/quickstart.yaml \\
     --benchmark atari100k --variant tiny --task Breakout --seed 0
 """
-
-RESULTS = ("weights.safetensors", "metrics.h5", "dataset.h5", "scores.h5", "diagnosis.h5")
-"""What training, evaluation and diagnosis leave beside the settings."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,33 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from m3.config.experiment import Run
     from m3.config.plan import load_experiment
+    from m3.files.run_folder import write_settings
 
     run = Run(args.benchmark, args.variant, args.task, args.seed)
-    folder = args.run or Path("results/runs", run.folder)
-    path = write_resolved(load_experiment(args.experiment).settings(run), folder)
-    print(path)
+    folder = args.run or Path(RUNS, run.folder)
+    print(write_settings(folder, load_experiment(args.experiment).settings(run)))
     return 0
-
-
-def write_resolved(settings: "RunSettings", folder: Path) -> Path:
-    """Make a folder the one of these settings.
-
-    What other settings left there is removed before the new settings appear, so that no interruption can leave old
-    results beside new settings. Checkpoints and logs stay: they carry the hash of their own settings.
-
-    Returns:
-        the file with the settings.
-    """
-    from m3.config.identity import canonical, resolved_name
-    from m3.data.atomic import atomic_file
-
-    path = folder / resolved_name(settings)
-    outdated = [other for other in folder.glob("resolved-*.yaml") if other != path]
-    if outdated:
-        for name in RESULTS:
-            (folder / name).unlink(missing_ok=True)
-    for other in outdated:
-        other.unlink()
-    with atomic_file(path) as file:
-        file.write(canonical(settings).encode())
-    return path

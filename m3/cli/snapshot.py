@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.training.snapshot import take_snapshot
+    from m3.runs.snapshot import take_snapshot
 
     reached = take_snapshot(args.run, args.output)
     print(f"{args.output}: epoch {reached.epoch}/{reached.epochs}, {reached.agent_steps:,} agent steps")

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from m3.cli import add_experiment
+from m3.files.names import RUNS
 
 if TYPE_CHECKING:
-    from m3.status import RunStatus
+    from m3.runs.status import RunStatus
 
 HELP = "tell how far the runs of an experiment are, also while they train"
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        default=Path("results/runs"),
+        default=Path(RUNS),
         metavar="FOLDER",
         help="of all runs (default: %(default)s)",
     )
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.config.plan import load_experiment
-    from m3.status import experiment_status
+    from m3.runs.status import experiment_status
 
     plan = load_experiment(args.experiment)
     try:
@@ -92,7 +93,7 @@ def _table(runs: "Sequence[RunStatus]") -> str:
 
 
 def _summary(runs: "Sequence[RunStatus]") -> str:
-    from m3.status import totals
+    from m3.runs.status import totals
 
     total = totals(runs)
     states = ", ".join(f"{number} {state}" for state, number in total.states.items())

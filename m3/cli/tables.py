@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from m3.analysis import aggregates, catalog, scores
     from m3.analysis.tables import files
-    from m3.data.atomic import atomic_file
+    from m3.files.atomic import atomic_file
 
     table = scores.read(args.scores)
     statistics = aggregates.read(args.aggregates, table.benchmark)

@@ -4,14 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3.files.names import ANY_SETTINGS
+
 if TYPE_CHECKING:
-    from m3.training.stops import Stop
+    from m3.runs.stops import Stop
 
 HELP = "train a run to its end, continuing from its newest checkpoint"
 
-EXAMPLES = """\
-python -m m3 train --config $RUN/resolved-*.yaml --run $RUN
-python -m m3 train --config $RUN/resolved-*.yaml --run $RUN --device cuda:1 --budget-minutes 60
+EXAMPLES = f"""\
+python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN
+python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --device cuda:1 --budget-minutes 60
 """
 
 EXIT_STATUS = """\
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     import math
 
     from m3.errors import ExitStatus, UserError
-    from m3.training.stops import Stop, StopNow
+    from m3.runs.stops import Stop, StopNow
 
     if args.checkpoint_epochs is not None and args.checkpoint_epochs < 1:
         raise UserError(f"--checkpoint-epochs must be at least 1, got {args.checkpoint_epochs}")
@@ -93,13 +95,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace, stop: "Stop") -> bool:
     from m3.config.identity import read_resolved
-    from m3.training.devices import be_deterministic, select_device
-    from m3.training.run import CheckpointInterval, train_run
+    from m3.runs.train import CheckpointInterval, train
     from m3.watch.following import following
 
     settings = read_resolved(args.config)
-    device = select_device(args.device)
-    be_deterministic(device, also_on_gpu=args.deterministic)
-    interval = CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs)
-    with following(args.run, settings, args.track, not args.no_media) as after_epoch:
-        return train_run(settings, args.run, device, interval, args.pretrained, stop, args.wait, after_epoch)
+    return train(
+        settings,
+        args.run,
+        device=args.device,
+        interval=CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs),
+        pretrained=args.pretrained,
+        deterministic=args.deterministic,
+        stop=stop,
+        wait=args.wait,
+        following=following(args.run, settings, args.track, not args.no_media),
+    )

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.errors import UserError
-    from m3.watch.show import Wish, watch
+    from m3.watch.show import WatchOptions, watch
 
     for option, least in (("episodes", 1), ("steps", 1), ("fps", 1), ("horizon", 1), ("seed", 0), ("temperature", 0)):
         value = getattr(args, option)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--play needs a window: leave out --output")
     if args.output is not None and args.output.suffix != ".mp4":
         raise UserError(f"--output must end in .mp4, got {args.output}")
-    wish = Wish(
+    options = WatchOptions(
         dream=args.dream,
         replay=args.replay,
         play=args.play,
@@ -60,5 +60,5 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         temperature=args.temperature,
     )
-    watch(args.run, wish, args.device)
+    watch(args.run, options, args.device)
     return 0

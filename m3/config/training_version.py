@@ -22,19 +22,17 @@ PACKAGE = Path(__file__).parents[1]
 RECORD = Path(__file__).with_suffix(".json")
 
 _INCLUDED = (
-    *("agent", "environments", "nn", "tokenizers", "training", "world_model"),
-    *("data/episodes.py", "data/replay.py", "data/samplers.py", "data/sum_tree.py", "seeding.py", "specs.py"),
+    *("agent", "data", "environments", "nn", "tokenizers", "training", "world_model"),
+    *("seeding.py", "specs.py"),
 )
-"""Folders and files on the training path. Settings are not: their values are a part of what a run is."""
+"""Folders and files on the training path, whole. Settings are not: their values are a part of what a run is."""
 _EXCLUDED = (
-    *("agent/reference_weights.py", "environments/craftax_drawing.py", "environments/mujoco_rendering.py"),
-    *("training/devices.py", "training/experience.py", "training/failure.py", "training/metrics.py"),
-    *("training/needs.py", "training/processes.py", "training/published.py", "training/run.py", "training/saving.py"),
-    *("training/scoring.py", "training/snapshot.py", "training/state.py", "training/stops.py", "training/tracking.py"),
-    "training/weights.py",
+    "agent/reference_weights.py",
+    "environments/craftax_drawing.py",
+    "environments/mujoco_rendering.py",
+    "training/published.py",
 )
-"""Files in these folders that read, show and store what training computes. A file that is added to the folders counts
-until it is named here."""
+"""Files in these folders that only read or show. A file that is added to the folders counts until it is named here."""
 
 
 class Record(NamedTuple):

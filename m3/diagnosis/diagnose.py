@@ -6,17 +6,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from m3.config.identity import canonical, config_hash
-from m3.data import hdf5
-from m3.data.provenance import Provenance
 from m3.diagnosis.dreams import Dreams, dream
 from m3.diagnosis.episodes import play, to_tokens
 from m3.diagnosis.predictions import Predictions, predict
-from m3.loading import LoadedAgent
+from m3.files import hdf5
+from m3.files.names import DIAGNOSIS_FORMAT
+from m3.files.run_folder import identifying, provenance_of
+from m3.runs.loading import LoadedAgent
 from m3.seeding import derive
 from m3.training.devices import device_name
-
-FORMAT = "m3.diagnosis"
 
 
 class Extent(NamedTuple):
@@ -40,10 +38,7 @@ def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
         predictions.append(predict(networks, episode, settings.sequences))
         dreams.append(dream(networks, episode, settings.sequences, extent.dreams, generator))
     return {
-        "benchmark": settings.benchmark,
-        "variant": settings.variant,
-        "task": settings.task,
-        "seed": settings.seed,
+        **identifying(settings),
         "agent_steps": agent.agent_steps,
         "temperature": settings.evaluation.temperature,
         "extent": extent._asdict(),
@@ -60,5 +55,4 @@ def _together(names: tuple[str, ...], parts: list[Predictions] | list[Dreams]) -
 def write_diagnosis(path: Path, agent: LoadedAgent, content: hdf5.Tree) -> None:
     """Write what :func:`diagnose` found."""
     settings = agent.settings
-    provenance = Provenance(canonical(settings), config_hash(settings), [settings.seed], device_name(agent.device))
-    hdf5.write(path, FORMAT, content, provenance)
+    hdf5.write(path, DIAGNOSIS_FORMAT, content, provenance_of(settings, device_name(agent.device)))

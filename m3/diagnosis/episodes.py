@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from m3.loading import LoadedAgent
+from m3.runs.loading import LoadedAgent
 
 _ENCODED_AT_ONCE = 256
 """Observations."""

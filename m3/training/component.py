@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from m3.config.schema import Optimizer, Precision, Schedule
+from m3.errors import DivergedError
 from m3.nn.heads import EnsembleLinear
 from m3.nn.precision import autocast, tf32_products
 from m3.seeding import Randomness
-from m3.training.failure import DivergedError
 from m3.training.state import to_arrays, to_tensors
 
 _DECAYED = (nn.Linear, nn.Conv2d, EnsembleLinear)

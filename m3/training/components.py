@@ -12,12 +12,12 @@ from m3.agent.behavior import behavior_losses, imagine, start_imagination
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.data.samplers import PrioritizedSampler, UniformSampler
+from m3.errors import DivergedError
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
 from m3.training.component import Component, Computed
 from m3.training.devices import upload
-from m3.training.failure import DivergedError
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
 from m3.world_model.imagination import Imagination

@@ -13,16 +13,16 @@ from m3.seeding import Randomness, derive, randomness
 from m3.specs import Observation
 
 
-class Scores(NamedTuple):
+class EpisodeStatistics(NamedTuple):
     """Undiscounted returns float64 (episodes,) and lengths in agent steps int64 (episodes,), in order."""
 
     returns: np.ndarray
     lengths: np.ndarray
 
 
-def evaluate(
+def play_episodes(
     agent: Agent, environments: VectorEnvironment, episodes: int, temperature: float, seed: int, device: torch.device
-) -> Generator[None, None, Scores]:
+) -> Generator[None, None, EpisodeStatistics]:
     """Play ``episodes`` episodes, as many side by side as there are environments, yielding after each.
 
     Every round is played to the end of all its episodes before the next starts, so that short episodes are not
@@ -41,10 +41,12 @@ def evaluate(
         part = _play_round(policy, environments, seeds, random)
         returns[first : first + count], lengths[first : first + count] = part
         yield from (None for _ in range(count))
-    return Scores(returns, lengths)
+    return EpisodeStatistics(returns, lengths)
 
 
-def _play_round(policy: Policy, environments: VectorEnvironment, seeds: list[int], random: Randomness) -> Scores:
+def _play_round(
+    policy: Policy, environments: VectorEnvironment, seeds: list[int], random: Randomness
+) -> EpisodeStatistics:
     """One episode in each of the first ``len(seeds)`` environments."""
     playing = np.arange(len(seeds))
     returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), dtype=np.int64)
@@ -58,4 +60,4 @@ def _play_round(policy: Policy, environments: VectorEnvironment, seeds: list[int
         going_on = ~(step.terminated | step.truncated)
         playing, state = playing[going_on], select(state, going_on)
         observation = {name: o[going_on] for name, o in step.observation.items()}
-    return Scores(returns, lengths)
+    return EpisodeStatistics(returns, lengths)

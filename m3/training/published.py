@@ -12,8 +12,8 @@ from m3.agent.reference_weights import from_reference
 from m3.config.schema import RunSettings
 from m3.environments import make_environment
 from m3.errors import UserError
+from m3.runs.weights import save_weights
 from m3.torch_files import read_torch_file
-from m3.training.weights import save_weights
 
 PARTS = ("tokenizer", "world_model", "actor_critic")
 

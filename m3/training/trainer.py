@@ -13,10 +13,10 @@ from m3.tokenizers.image_vqvae import Perceptual
 from m3.training.collector import Collector
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
-from m3.training.evaluator import evaluate
-from m3.training.metrics import MetricLog
-from m3.training.progress import Progress, Work, parts_of_epoch
+from m3.training.evaluator import play_episodes
+from m3.training.metric_log import MetricLog
 from m3.training.replay_tokens import ReplayTokens
+from m3.training.schedule import Progress, Work, parts_of_epoch
 from m3.training.state import to_arrays, to_tensors
 
 
@@ -88,7 +88,9 @@ class Trainer:
         elif part == "evaluate":
             temperature = self.settings.evaluation.temperature
             seed = int(random.numpy.integers(2**63))
-            scores = yield from evaluate(self.agent, self._test_environments, steps, temperature, seed, self._device)
+            scores = yield from play_episodes(
+                self.agent, self._test_environments, steps, temperature, seed, self._device
+            )
             self.log.add_evaluation(self.epoch, self.collector.agent_steps, scores)
             return {"evaluation/return": float(scores.returns.mean())}
         else:

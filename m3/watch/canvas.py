@@ -134,7 +134,7 @@ class Canvas:
     ) -> None:
         """Lines over time, the latest value at the right end; the scale fits them.
 
-        Zero is marked, and the moments in ``marks``, which is as long as the lines.
+        Zero is marked, and the steps in ``marks``, which is as long as the lines.
         """
         self.rectangle(box, SURFACE)
         start = capacity - len(marks)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from m3.config.schema import RunSettings
 from m3.errors import UserError
-from m3.training.run import AfterEpoch
-from m3.training.tracking import make_tracker
+from m3.files.names import MEDIA
+from m3.runs.tracking import make_tracker
+from m3.runs.train import AfterEpoch
 from m3.training.trainer import Trainer
 
 
@@ -22,7 +23,7 @@ def following(folder: Path, settings: RunSettings, tracker_name: str, with_media
         UserError: there is no such tracker, or its package is missing.
     """
     tracker = make_tracker(tracker_name, folder, settings)
-    media: AfterEpoch | None = _media(folder / "media") if with_media else None
+    media: AfterEpoch | None = _media(folder / MEDIA) if with_media else None
 
     def after_epoch(trainer: Trainer) -> None:
         nonlocal media

@@ -3,7 +3,7 @@
 import numpy as np
 
 from m3.specs import ActionSpec, DiscreteActions
-from m3.watch.mind import Thought
+from m3.watch.online_agent import Decision
 from m3.watch.window import Window
 
 _ARROWS = ("up", "down", "left", "right")
@@ -76,7 +76,7 @@ class Keyboard:
         """Listen to a window's keys."""
         self._window = window
 
-    def choose(self, thought: Thought) -> np.ndarray:
+    def choose(self, decision: Decision) -> np.ndarray:
         """The action of the keys that are pressed now, whatever the agent thinks."""
         assert self._window is not None, "attach comes before choose"
         return self.action(self._window.keys())

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 
 from m3.environments import Environment, make_environment
-from m3.loading import LoadedAgent
+from m3.runs.loading import LoadedAgent
 from m3.training.trainer import Trainer
-from m3.watch.mind import to_observation, to_tokens
-from m3.watch.moments import Moment, dream_beside, play, stored_episodes
+from m3.watch.online_agent import to_observation, to_tokens
 from m3.watch.painter import CAPTIONS, DREAM_CAPTIONS, REPLAY_CAPTIONS, Captions, Painter
+from m3.watch.streams import WatchedStep, dream_beside, play, stored_episodes
 from m3.watch.video import write_video
 
 FRAMES_PER_SECOND = 15
@@ -47,16 +47,16 @@ def write_if_due(folder: Path, trainer: Trainer, times: int = 3, steps: int = 10
         if pictures is not None:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pictures).save(folder / f"{name}-reconstructions.png")
-        for kind, (moments, captions) in _episodes(loaded, environment, trainer).items():
+        for kind, (stream, captions) in _episodes(loaded, environment, trainer).items():
             painter = Painter(loaded, environment.action_names, environment.draw, captions)
-            first = takewhile(lambda moment: moment.episode == 1, islice(moments, steps))
-            frames = (painter.paint(moment) for moment in first)
+            first = takewhile(lambda watched: watched.episode == 1, islice(stream, steps))
+            frames = (painter.paint(watched) for watched in first)
             write_video(folder / f"{name}-{kind}.mp4", frames, FRAMES_PER_SECOND)
 
 
 def _episodes(
     loaded: LoadedAgent, environment: Environment, trainer: Trainer
-) -> dict[str, tuple[Iterator[Moment], Captions]]:
+) -> dict[str, tuple[Iterator[WatchedStep], Captions]]:
     """What videos show, by name."""
     temperature, seed = loaded.settings.evaluation.temperature, trainer.epoch
     horizon = loaded.settings.sequences.length

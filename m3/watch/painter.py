@@ -1,14 +1,14 @@
-"""Moments as pictures: the environment, what the agent sees and makes of it, side by side."""
+"""Watched steps as pictures: the environment, what the agent sees and makes of it, side by side."""
 
 from collections import deque
 from collections.abc import Callable
 
 import numpy as np
 
-from m3.loading import LoadedAgent
+from m3.runs.loading import LoadedAgent
 from m3.specs import DiscreteActions, Modality, Observation, ObservationSpec
 from m3.watch.canvas import IMAGINED, INK, QUIET, REAL, SURFACE, Box, Canvas, number
-from m3.watch.moments import Moment
+from m3.watch.streams import WatchedStep
 
 WIDTH, HEIGHT = 1280, 720
 _SCENE = Box(24, 68, 568, 628)
@@ -36,7 +36,7 @@ Draw = Callable[[Observation], np.ndarray | None]
 
 
 class Painter:
-    """Paints moments of one stream, in order.
+    """Paints the steps of one stream, in order.
 
     Args:
         loaded: the agent.
@@ -62,48 +62,48 @@ class Painter:
         self._disagreements: deque[float | None] = deque(maxlen=_TRACE_STEPS)
         self._dream_begins: deque[bool] = deque(maxlen=_TRACE_STEPS)
 
-    def paint(self, moment: Moment) -> np.ndarray:
+    def paint(self, watched: WatchedStep) -> np.ndarray:
         """uint8 (720, 1280, 3)."""
-        self._remember(moment)
+        self._remember(watched)
         canvas = Canvas(WIDTH, HEIGHT)
-        self._header(canvas, moment)
+        self._header(canvas, watched)
         scene, seen, other = self._captions
-        if moment.dream_step is not None:
-            other = f"{other}, step {moment.dream_step}"
-        self._observation(canvas, _INPUT, seen, moment.observation, REAL)
-        self._observation(canvas, _OTHER, other, moment.other, IMAGINED)
-        self._scene(canvas, scene, moment)
-        self._action_panel(canvas, moment)
-        self._traces(canvas, moment)
+        if watched.dream_step is not None:
+            other = f"{other}, step {watched.dream_step}"
+        self._observation(canvas, _INPUT, seen, watched.observation, REAL)
+        self._observation(canvas, _OTHER, other, watched.other, IMAGINED)
+        self._scene(canvas, scene, watched)
+        self._action_panel(canvas, watched)
+        self._traces(canvas, watched)
         return canvas.array()
 
-    def _remember(self, moment: Moment) -> None:
+    def _remember(self, watched: WatchedStep) -> None:
         traces = (self._rewards, self._expected, self._values, self._disagreements, self._dream_begins)
-        if moment.episode != self._episode:
-            self._episode = moment.episode
+        if watched.episode != self._episode:
+            self._episode = watched.episode
             for trace in traces:
                 trace.clear()
-        self._rewards.append(moment.reward)
-        self._expected.append(moment.forecast.reward)
-        self._values.append(moment.thought.value)
-        self._disagreements.append(moment.forecast.disagreement)
-        self._dream_begins.append(moment.dream_step == 0)
+        self._rewards.append(watched.reward)
+        self._expected.append(watched.forecast.reward)
+        self._values.append(watched.decision.value)
+        self._disagreements.append(watched.forecast.disagreement)
+        self._dream_begins.append(watched.dream_step == 0)
 
-    def _header(self, canvas: Canvas, moment: Moment) -> None:
+    def _header(self, canvas: Canvas, watched: WatchedStep) -> None:
         width = canvas.text(24, 42, self._title, 24, strong=True)
         canvas.text(24 + width + 16, 42, self._subtitle, 15, QUIET)
-        place = f"episode {moment.episode}     step {moment.step}     return {number(moment.episode_return)}"
+        place = f"episode {watched.episode}     step {watched.step}     return {number(watched.episode_return)}"
         canvas.text(WIDTH - 24, 42, place, 15, anchor="rs")
 
-    def _scene(self, canvas: Canvas, caption: str, moment: Moment) -> None:
+    def _scene(self, canvas: Canvas, caption: str, watched: WatchedStep) -> None:
         canvas.text(_SCENE.x, _SCENE.y + 16, caption, color=QUIET)
         box = _SCENE.below(_CAPTION)
         canvas.rectangle(box, SURFACE)
-        if moment.scene is not None:
-            canvas.picture(box, moment.scene)
+        if watched.scene is not None:
+            canvas.picture(box, watched.scene)
         else:
-            dreamt = moment.dream_step is not None
-            numbers = scaled_numbers(self._spec, moment.other if dreamt else moment.observation)
+            dreamt = watched.dream_step is not None
+            numbers = scaled_numbers(self._spec, watched.other if dreamt else watched.observation)
             canvas.bars(box, numbers, IMAGINED if dreamt else REAL)
 
     def _observation(
@@ -118,16 +118,16 @@ class Painter:
             canvas.rectangle(inner, SURFACE)
             canvas.picture(inner, picture)
 
-    def _action_panel(self, canvas: Canvas, moment: Moment) -> None:
+    def _action_panel(self, canvas: Canvas, watched: WatchedStep) -> None:
         box = _ACTIONS.below(_CAPTION)
         one_choice = isinstance(self._actions, DiscreteActions) and len(self._actions.sizes) == 1
-        count = len(moment.thought.probabilities[0])
+        count = len(watched.decision.probabilities[0])
         caption = f"likeliest of {count} actions" if one_choice and count > _ROWS else "actions and their probabilities"
         canvas.text(_ACTIONS.x, _ACTIONS.y + 16, caption, color=QUIET)
         if one_choice:
-            self._choices(canvas, box, moment.thought.probabilities[0], int(moment.action[0]))
+            self._choices(canvas, box, watched.decision.probabilities[0], int(watched.action[0]))
         else:
-            self._dimensions(canvas, box, moment)
+            self._dimensions(canvas, box, watched)
 
     def _choices(self, canvas: Canvas, box: Box, probabilities: np.ndarray, chosen: int) -> None:
         """One row per action; where there are many, the one taken and the likeliest others."""
@@ -148,9 +148,9 @@ class Painter:
             canvas.rectangle(track._replace(width=round(track.width * share)), IMAGINED if taken else (126, 92, 70))
             canvas.text(row.right, baseline, f"{share:.0%}", 13, INK if taken else QUIET, anchor="rs")
 
-    def _dimensions(self, canvas: Canvas, box: Box, moment: Moment) -> None:
+    def _dimensions(self, canvas: Canvas, box: Box, watched: WatchedStep) -> None:
         """One row per dimension: how likely its values are, and the one that is taken."""
-        probabilities = moment.thought.probabilities
+        probabilities = watched.decision.probabilities
         height = min(48, box.height // len(probabilities))
         for place, shares in enumerate(probabilities):
             row = Box(box.x, box.y + place * height, box.width, height)
@@ -158,17 +158,17 @@ class Painter:
             canvas.text(row.x, baseline, str(place), 13, QUIET)
             track = Box(row.x + 24, row.y + 3, row.width - 24 - 60, row.height - 6)
             canvas.strip(track, shares)
-            value = float(moment.action[place])
+            value = float(watched.action[place])
             discrete = isinstance(self._actions, DiscreteActions)
             share = (value + 0.5) / len(shares) if discrete else (value + 1) / 2
             canvas.rectangle(Box(track.x + round(share * (track.width - 3)), track.y, 3, track.height), INK)
             canvas.text(row.right, baseline, number(value), 13, anchor="rs")
 
-    def _traces(self, canvas: Canvas, moment: Moment) -> None:
-        expected = (f"expected {number(moment.forecast.reward)}", IMAGINED)
-        received = [] if moment.reward is None else [(f"received {number(moment.reward)}", REAL)]
-        value = (number(moment.thought.value), IMAGINED)
-        disagreement = (number(moment.forecast.disagreement), IMAGINED)
+    def _traces(self, canvas: Canvas, watched: WatchedStep) -> None:
+        expected = (f"expected {number(watched.forecast.reward)}", IMAGINED)
+        received = [] if watched.reward is None else [(f"received {number(watched.reward)}", REAL)]
+        value = (number(watched.decision.value), IMAGINED)
+        disagreement = (number(watched.forecast.disagreement), IMAGINED)
         rows = (
             ("reward", [*received, expected], [(self._rewards, REAL), (self._expected, IMAGINED)]),
             ("value", [value], [(self._values, IMAGINED)]),

@@ -9,10 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from m3.environments import Environment
-from m3.loading import LoadedAgent, load_agent
-from m3.training.experience import newest_checkpoint
+from m3.files.names import MEDIA
+from m3.runs.loading import LoadedAgent, load, newest_checkpoint
 from m3.watch.keyboard import Keyboard
-from m3.watch.moments import Moment, dream_beside, play, play_dream, stored_episodes
 from m3.watch.painter import (
     CAPTIONS,
     DREAM_CAPTIONS,
@@ -22,12 +21,13 @@ from m3.watch.painter import (
     WIDTH,
     Painter,
 )
+from m3.watch.streams import WatchedStep, dream_beside, play, play_dream, stored_episodes
 from m3.watch.video import write_video
 from m3.watch.window import Window, has_display
 
 
 @dataclass(frozen=True)
-class Wish:
+class WatchOptions:
     """What somebody wants to watch; the options of the command."""
 
     dream: bool = False
@@ -42,63 +42,65 @@ class Wish:
     temperature: float | None = None
 
 
-def watch(run: Path, wish: Wish, device: str) -> None:
+def watch(run: Path, options: WatchOptions, device: str) -> None:
     """Show an agent in a window, or record it where there is no display or an output is given.
 
     Raises:
         UserError: the run has no agent, or a package or display is missing.
     """
-    loaded = load_agent(run, device)
+    loaded = load(run, device)
     with closing(loaded.make_environment()) as environment:
         keyboard = Keyboard(loaded.action_spec, environment.action_names)
-        if wish.play or (wish.output is None and has_display()):
-            _show(loaded, environment, run, wish, keyboard)
+        if options.play or (options.output is None and has_display()):
+            _show(loaded, environment, run, options, keyboard)
         else:
-            _record(loaded, environment, run, wish, keyboard)
+            _record(loaded, environment, run, options, keyboard)
 
 
-def _show(loaded: LoadedAgent, environment: Environment, run: Path, wish: Wish, keyboard: Keyboard) -> None:
-    moments, painter = _moments(loaded, environment, run, wish, keyboard)
-    if wish.play:
+def _show(loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard) -> None:
+    stream, painter = _stream(loaded, environment, run, options, keyboard)
+    if options.play:
         print(f"keys: {keyboard.help()}", flush=True)
     with Window(WIDTH, HEIGHT, f"M3: {loaded.settings.task}") as window:
         keyboard.attach(window)
-        for moment in moments:
-            window.show(painter.paint(moment), wish.fps)
+        for watched in stream:
+            window.show(painter.paint(watched), options.fps)
             if window.closed:
                 return
 
 
-def _record(loaded: LoadedAgent, environment: Environment, run: Path, wish: Wish, keyboard: Keyboard) -> None:
-    moments, painter = _moments(loaded, environment, run, wish, keyboard)
-    kind = "dream" if wish.dream else "replay" if wish.replay else "watch"
+def _record(
+    loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard
+) -> None:
+    stream, painter = _stream(loaded, environment, run, options, keyboard)
+    kind = "dream" if options.dream else "replay" if options.replay else "watch"
     folder = run if run.is_dir() else run.parent
-    output = wish.output or folder / "media" / f"{kind}.mp4"
-    wanted = takewhile(lambda moment: moment.episode <= wish.episodes, islice(moments, wish.steps))
-    shown = tqdm(wanted, desc=output.name, total=wish.steps, leave=False, disable=None)
-    write_video(output, (painter.paint(moment) for moment in shown), wish.fps)
+    output = options.output or folder / MEDIA / f"{kind}.mp4"
+    wanted = takewhile(lambda watched: watched.episode <= options.episodes, islice(stream, options.steps))
+    shown = tqdm(wanted, desc=output.name, total=options.steps, leave=False, disable=None)
+    write_video(output, (painter.paint(watched) for watched in shown), options.fps)
     print(f"the video is in {output}")
 
 
-def _moments(
-    loaded: LoadedAgent, environment: Environment, run: Path, wish: Wish, keyboard: Keyboard
-) -> tuple[Iterator[Moment], Painter]:
+def _stream(
+    loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard
+) -> tuple[Iterator[WatchedStep], Painter]:
     """What is wished for, and who paints it."""
-    temperature = loaded.settings.evaluation.temperature if wish.temperature is None else wish.temperature
+    temperature = loaded.settings.evaluation.temperature if options.temperature is None else options.temperature
     captions = CAPTIONS
-    if wish.replay:
+    if options.replay:
         captions = REPLAY_CAPTIONS
         replay = newest_checkpoint(run).replay
-        moments = stored_episodes(loaded, environment, replay, temperature, wish.seed)
-    elif wish.play and wish.dream:
+        stream = stored_episodes(loaded, environment, replay, temperature, options.seed)
+    elif options.play and options.dream:
         captions = PLAY_DREAM_CAPTIONS
-        moments = play_dream(loaded, environment, temperature, wish.seed, keyboard.choose)
-    elif wish.play:
-        moments = play(loaded, environment, temperature, wish.seed, keyboard.choose)
-    elif wish.dream:
+        stream = play_dream(loaded, environment, temperature, options.seed, keyboard.choose)
+    elif options.play:
+        stream = play(loaded, environment, temperature, options.seed, keyboard.choose)
+    elif options.dream:
         captions = DREAM_CAPTIONS
-        horizon = wish.horizon or loaded.settings.sequences.length
-        moments = dream_beside(loaded, environment, temperature, wish.seed, horizon)
+        horizon = options.horizon or loaded.settings.sequences.length
+        stream = dream_beside(loaded, environment, temperature, options.seed, horizon)
     else:
-        moments = play(loaded, environment, temperature, wish.seed)
-    return moments, Painter(loaded, environment.action_names, environment.draw, captions)
+        stream = play(loaded, environment, temperature, options.seed)
+    return stream, Painter(loaded, environment.action_names, environment.draw, captions)

@@ -6,8 +6,8 @@ import numpy as np
 
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.scores import ScoreTable
-from m3.data import hdf5
-from m3.data.provenance import Provenance
+from m3.files import hdf5
+from m3.files.provenance import Provenance
 
 PUBLISHED = Path(__file__).parents[2] / "results/published"
 Results = tuple[ScoreTable, Aggregates]

@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 from m3.analysis.diagnosis import diagnosis_table, read_diagnoses
 from m3.analysis.figures.diagnosis import diagnosis_figure
 from m3.analysis.style import look, style
-from m3.data import hdf5
-from m3.data.provenance import Provenance
 from m3.errors import UserError
+from m3.files import hdf5
+from m3.files.provenance import Provenance
 
 NAN = np.nan
 

@@ -10,8 +10,8 @@ from m3.analysis.aggregation import aggregate
 from m3.analysis.own_runs import read_own
 from m3.analysis.published import read_published, read_references
 from m3.analysis.scores import ScoreTable
-from m3.data.provenance import Provenance
 from m3.errors import UserError
+from m3.files.provenance import Provenance
 
 
 def table_of(folders: list[Path], labels: dict[str, str], published: bool = True) -> ScoreTable:

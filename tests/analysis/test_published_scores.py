@@ -11,8 +11,8 @@ from m3.analysis.aggregates import Aggregates
 from m3.analysis.aggregation import aggregate
 from m3.analysis.published import read_published, read_references
 from m3.analysis.scores import AGENT_STEPS, AUTHORS_STEPS, ScoreTable
-from m3.data.provenance import Provenance
 from m3.errors import UserError
+from m3.files.provenance import Provenance
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from experience import Experience, new_replay
 
-from m3.data.checkpoint import CheckpointFolder
 from m3.data.replay import Replay
+from m3.runs.checkpoint import CheckpointFolder
 
 
 def state_at(epoch: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from m3.data.provenance import Provenance
 from m3.data.replay import Replay
+from m3.files.provenance import Provenance
 from m3.specs import ContinuousActions, ModalitySpec, ObservationSpec
 
 SPEC = ObservationSpec(

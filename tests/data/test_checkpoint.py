@@ -14,10 +14,10 @@ from checkpoint_writer import add_epoch, state_at
 from experience import new_replay
 from faults import disk_full_at_sync, files, flip_bit, largest_file
 
-from m3.data import checkpoint
-from m3.data.checkpoint import CheckpointFolder
 from m3.data.replay import Replay
 from m3.errors import UserError
+from m3.runs import checkpoint
+from m3.runs.checkpoint import CheckpointFolder
 
 CAPACITY = 60
 

@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 from experience import filled_replay, provenance
 
-from m3.data import dataset, hdf5
+from m3.files import hdf5
+from m3.runs import dataset
 
 
 def test_episodes_have_minaris_layout(tmp_path):

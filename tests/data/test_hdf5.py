@@ -6,9 +6,9 @@ import pytest
 from experience import provenance
 from faults import disk_full_at_sync, files, flip_bit, largest_file
 
-from m3.data import hdf5
-from m3.data.provenance import ATTRIBUTES
 from m3.errors import UserError
+from m3.files import hdf5
+from m3.files.provenance import ATTRIBUTES
 
 CONTENT = {
     "returns": np.array([1.5, np.nan, -np.inf]),

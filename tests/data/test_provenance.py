@@ -4,7 +4,7 @@ import subprocess
 import numpy as np
 from experience import provenance
 
-from m3.data.provenance import ATTRIBUTES, git_revision
+from m3.files.provenance import ATTRIBUTES, git_revision
 
 
 def test_attributes_say_what_made_a_file():

@@ -9,7 +9,7 @@ from toy_runs import toy_settings, train_in_folder
 
 from m3.cli import main
 from m3.config.identity import canonical
-from m3.data import hdf5
+from m3.files import hdf5
 
 
 @pytest.fixture(scope="module")

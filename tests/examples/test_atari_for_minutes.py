@@ -12,7 +12,7 @@ import pytest
 from m3.analysis import scores
 from m3.config.experiment import Run
 from m3.config.plan import load_experiment
-from m3.data import hdf5
+from m3.files import hdf5
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("config", "examples", "m3", "results/published")

@@ -14,8 +14,8 @@ from m3.agent.agent import Agent
 from m3.agent.policy import Policy
 from m3.config.schema import Precision
 from m3.nn.precision import autocast, full_precision, tf32_products
+from m3.runs.progress import RunProgress
 from m3.seeding import randomness
-from m3.training.progress import Progress
 from m3.world_model.losses import WorldModelBatch, WorldModelLosses, world_model_losses
 
 CPU = torch.device("cpu")
@@ -141,7 +141,7 @@ def test_a_bf16_run_trains_float32_weights(task: str) -> None:
     settings = toy_settings(task, precision="bf16")
     trainer = toy_trainer(settings)
     for _ in range(settings.epochs):
-        trainer.run_epoch(Progress(settings))
+        trainer.run_epoch(RunProgress(settings))
     assert {parameter.dtype for parameter in trainer.agent.parameters()} == {torch.float32}
     newest = trainer.log.newest
     assert all(math.isfinite(newest[f"{name}/loss"]) for name in trainer.components)

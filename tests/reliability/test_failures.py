@@ -18,14 +18,14 @@ from trained import RARELY, SETTINGS, assert_same, in_epoch, train
 from m3.cli import main
 from m3.config.identity import canonical, resolved_name
 from m3.config.schema import AtariEnvironment
-from m3.data import lease
 from m3.environments import make_environment
 from m3.environments.toy import Toy
 from m3.errors import ExitStatus, RunFailedError, UserError
+from m3.files.names import FAILURE, LEASE_LOCK, METRICS, PROGRESS, WEIGHTS
+from m3.runs import lease
+from m3.runs.dataset import export_dataset
+from m3.runs.failure import FailureRecord
 from m3.training.component import Component
-from m3.training.experience import export_dataset
-from m3.training.failure import FailureRecord
-from m3.training.run import FAILURE, METRICS, WEIGHTS
 
 
 def raising(error: Exception) -> Callable[[], None]:
@@ -149,7 +149,7 @@ def test_a_full_disk_at_any_write_of_a_checkpoint(undisturbed: Path, tmp_path: P
     fsync, left = os.fsync, [10 + write]
 
     def full(descriptor: int) -> None:
-        left[0] -= 1
+        left[0] -= "checkpoints" in os.readlink(f"/proc/self/fd/{descriptor}")
         if left[0] < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
@@ -166,7 +166,7 @@ def test_a_full_disk_when_the_results_are_written(undisturbed: Path, tmp_path: P
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     for name in ("save_weights", "write_metrics"):
-        with patched(f"m3.training.run.{name}", full), pytest.raises(UserError, match="continue after epoch 5"):
+        with patched(f"m3.runs.train.{name}", full), pytest.raises(UserError, match="continue after epoch 5"):
             train(tmp_path)
     assert train(tmp_path)
     assert_same(undisturbed, tmp_path)
@@ -190,7 +190,7 @@ def test_a_missing_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     config.write_text(canonical(SETTINGS))
     assert main(["train", "--config", str(config), "--run", str(tmp_path), "--device", "cuda:99"]) == 2
     assert capsys.readouterr().err.startswith("error: device 'cuda:99' is not available: there is the CPU and ")
-    assert [file.name for file in tmp_path.iterdir()] == [config.name]
+    assert {file.name for file in tmp_path.iterdir()} == {config.name, LEASE_LOCK, PROGRESS}
 
 
 def test_a_missing_environment_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +232,7 @@ def test_a_checkpoint_of_another_format_version_is_named_and_kept(tmp_path: Path
     with in_epoch(3, raising(OSError("power loss"))), pytest.raises(UserError):
         train(tmp_path)
     before = checkpoints(tmp_path)
-    with patched("m3.data.checkpoint.VERSION", 2), pytest.raises(UserError, match=r"version 1, .* reads .* version 2"):
+    with patched("m3.runs.checkpoint.VERSION", 2), pytest.raises(UserError, match=r"version 1, .* reads .* version 2"):
         train(tmp_path)
     assert checkpoints(tmp_path) == before
 
@@ -271,7 +271,7 @@ def test_no_damaged_result_is_read(
     for share in np.linspace(0, 1, 60, endpoint=False):
         (tmp_path / name).write_bytes(whole)
         damage_file(tmp_path / name, share, damage)
-        assert main(["validate", str(tmp_path / name)]) == 2
+        assert main(["inspect", str(tmp_path / name)]) == 2
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1
         assert lines[0].startswith(f"error: {tmp_path / name}")
@@ -281,8 +281,8 @@ def test_no_damaged_result_is_read(
 def test_other_commands_tell_in_one_line_when_memory_is_used_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
-    monkeypatch.setattr("m3.data.hdf5.describe", lambda _: raising(error)())
-    assert main(["validate", "scores.h5"]) == 2
+    monkeypatch.setattr("m3.files.hdf5.describe", lambda _: raising(error)())
+    assert main(["inspect", "scores.h5"]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: out of memory: ")
 

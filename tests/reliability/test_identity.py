@@ -7,7 +7,7 @@ from trained import SETTINGS, assert_same, in_epoch, train
 
 from m3.config.identity import config_hash, resolved_name
 from m3.errors import UserError
-from m3.training.run import METRICS, WEIGHTS
+from m3.runs.train import METRICS, WEIGHTS
 
 OTHERS = [
     {"training_version": SETTINGS.training_version + 1},

@@ -9,19 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from projects import Project, copy_project
 from trained import SETTINGS, assert_same, train
 
+from m3.checks.comparison import differences, run_differences
+from m3.checks.killing import kill_test
 from m3.config.experiment import Run
 from m3.config.identity import canonical, resolved_name
 from m3.config.loading import load_run
 from m3.config.plan import load_experiment
 from m3.errors import ExitStatus
-from m3.kill_test import kill_test
-from m3.run_comparison import SCORES, differences, run_differences
-from m3.training.run import WEIGHTS
-from m3.training.scoring import score_run
+from m3.runs.evaluate import evaluate
 
 EXPERIMENT = """\
 name: own
@@ -74,7 +72,7 @@ def test_snakemake_is_killed_and_started_again(tmp_path: Path) -> None:
     settings = load_experiment(project.folder / "config/own.yaml").runs[Run("toy", "m3", "image", 0)]
     undisturbed = tmp_path / "undisturbed"
     assert train(undisturbed, settings=settings)
-    score_run(undisturbed / WEIGHTS, 2, undisturbed / SCORES, torch.device("cpu"))
+    evaluate(undisturbed, 2)
     assert run_differences(undisturbed, project.folder / TARGET, settings) == []
 
 

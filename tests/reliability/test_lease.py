@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from m3.data import lease
-from m3.data.lease import DEAD_AFTER_SECONDS, FILE, Holder, Lease
 from m3.errors import ExitStatus, OccupiedError
+from m3.files.names import LEASE
+from m3.runs import lease
+from m3.runs.lease import DEAD_AFTER_SECONDS, Holder, Lease
 
 FORK = multiprocessing.get_context("fork")
 NAPPING = "import signal; signal.pause()"
@@ -30,9 +31,9 @@ ELSEWHERE = Holder("another-host", "another-host boot pid", 1, "1", "token")
 
 def leave_lease(folder: Path, holder: Holder, age: float = 0.0) -> None:
     """Write a holder's lease, last touched ``age`` seconds ago."""
-    (folder / FILE).write_text(json.dumps(asdict(holder)))
+    (folder / LEASE).write_text(json.dumps(asdict(holder)))
     then = time.time() - age
-    os.utime(folder / FILE, (then, then))
+    os.utime(folder / LEASE, (then, then))
 
 
 def test_a_second_process_is_told_who_has_the_run(tmp_path: Path) -> None:
@@ -89,12 +90,12 @@ def test_who_is_dead(tmp_path: Path, holder: Holder, age: float, held: bool) -> 
             Lease(tmp_path)
     else:
         Lease(tmp_path).release()
-        assert not (tmp_path / FILE).exists()
+        assert not (tmp_path / LEASE).exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"host": 1}', b"\xff\xfe"])
 def test_a_damaged_lease_holds_until_it_is_old(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / LEASE
     path.write_bytes(content)
     with pytest.raises(OccupiedError, match="an unknown host"):
         Lease(tmp_path)
@@ -106,9 +107,9 @@ def test_a_damaged_lease_holds_until_it_is_old(tmp_path: Path, content: bytes) -
 def test_a_holder_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     with Lease(tmp_path):
-        os.utime(tmp_path / FILE, (0, 0))
+        os.utime(tmp_path / LEASE, (0, 0))
         deadline = time.monotonic() + 10
-        while (tmp_path / FILE).stat().st_mtime < time.time() - 60:
+        while (tmp_path / LEASE).stat().st_mtime < time.time() - 60:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -122,7 +123,7 @@ def test_a_process_that_seemed_dead_notices_that_it_was_replaced(tmp_path: Path)
     first.release()  # what it does not have
     second.check()
     second.release()
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / LEASE).exists()
     with pytest.raises(OccupiedError, match="somebody who is gone"):
         second.check()
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from trained import assert_same, in_epoch, train
 
-from m3.data import hdf5
 from m3.errors import UserError
-from m3.training import processes
-from m3.training.processes import Processes
-from m3.training.run import METRICS
+from m3.files import hdf5
+from m3.runs import processes
+from m3.runs.processes import Processes
+from m3.runs.train import METRICS
 
 CPU = torch.device("cpu")
 

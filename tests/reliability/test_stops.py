@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,12 @@ from trained import RARELY, SETTINGS, assert_same, in_epoch, signal_at_end_of, t
 
 from m3.cli import main
 from m3.config.identity import canonical, resolved_name
-from m3.data.lease import Lease
 from m3.errors import ExitStatus, OccupiedError, UserError
-from m3.training.progress import Progress
-from m3.training.run import FAILURE
-from m3.training.saving import CheckpointInterval
-from m3.training.stops import Stop
+from m3.runs.lease import Lease
+from m3.runs.progress import RunProgress
+from m3.runs.saving import CheckpointInterval
+from m3.runs.stops import Stop
+from m3.runs.train import FAILURE
 from m3.training.trainer import Trainer
 
 
@@ -83,12 +84,12 @@ class Clock:
 def test_a_budget_is_used_and_kept(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an epoch takes 10 seconds, 25 seconds are two epochs."""
     clock = Clock()
-    monkeypatch.setattr("m3.training.stops.monotonic", clock)
-    monkeypatch.setattr(Progress, "expected_seconds", lambda *_: 10.0)
+    monkeypatch.setattr("m3.runs.stops.monotonic", clock)
+    monkeypatch.setattr(RunProgress, "expected_seconds", lambda *_: 10.0)
     run_epoch = Trainer.run_epoch
     epochs: list[int] = []
 
-    def ten_seconds(trainer: Trainer, progress: Progress) -> None:
+    def ten_seconds(trainer: Trainer, progress: RunProgress) -> None:
         run_epoch(trainer, progress)
         epochs.append(trainer.epoch)
         clock.now += 10
@@ -106,16 +107,16 @@ def test_a_budget_is_used_and_kept(undisturbed: Path, tmp_path: Path, monkeypatc
 def test_what_follows_an_epoch_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the 13 seconds that are left, an epoch of 10 could end, but not its pictures, which take 5 more."""
     clock = Clock()
-    for module in ("run", "stops"):
-        monkeypatch.setattr(f"m3.training.{module}.monotonic", clock)
-    monkeypatch.setattr(Progress, "expected_seconds", lambda *_: 10.0)
+    for module in ("train", "stops"):
+        monkeypatch.setattr(f"m3.runs.{module}.monotonic", clock)
+    monkeypatch.setattr(RunProgress, "expected_seconds", lambda *_: 10.0)
     epochs: list[int] = []
 
     def make_pictures(trainer: Trainer) -> None:
         epochs.append(trainer.epoch)
         clock.now += 5
 
-    assert not train(tmp_path, RARELY, stop=Stop(18), after_epoch=make_pictures)
+    assert not train(tmp_path, RARELY, stop=Stop(18), following=nullcontext(make_pictures))
     assert epochs == [1]
 
 
@@ -142,7 +143,7 @@ def newest_epoch(folder: Path) -> int:
 def test_waiting_for_another_process(
     undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("m3.training.run._WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("m3.runs.train._WAIT_SECONDS", 0.02)
     lease = Lease(tmp_path)
     with pytest.raises(OccupiedError):
         train(tmp_path)

@@ -12,8 +12,8 @@ import pytest
 from m3.analysis import aggregates
 from m3.cli import main
 from m3.config.yaml_files import dump_yaml
-from m3.data import hdf5, provenance
-from m3.data.provenance import Provenance
+from m3.files import hdf5, provenance
+from m3.files.provenance import Provenance
 
 ROOT = Path(__file__).parents[2]
 TASK = "Craftax-Symbolic-v1"

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from toy_runs import toy_settings
 
+from m3.checks.comparison import run_differences
 from m3.config.schema import RunSettings
-from m3.run_comparison import run_differences
-from m3.training.progress import Progress, parts_of_epoch
-from m3.training.run import CheckpointInterval, train_run
+from m3.runs.progress import RunProgress
+from m3.runs.train import CheckpointInterval
+from m3.runs.train import train as train_run
+from m3.training.schedule import parts_of_epoch
 
 SETTINGS = toy_settings("mixed", epochs=5)
 EVERY_EPOCH = CheckpointInterval(60, 1)
@@ -23,7 +24,7 @@ RARELY = CheckpointInterval(60)
 def train(folder: Path, interval: CheckpointInterval = EVERY_EPOCH, **options: Any) -> bool:
     """Train the run of ``SETTINGS`` on the CPU."""
     settings = options.pop("settings", SETTINGS)
-    return train_run(settings, folder, torch.device("cpu"), interval, folder, **options)
+    return train_run(settings, folder, device="cpu", interval=interval, pretrained=folder, **options)
 
 
 def assert_same(undisturbed: Path, folder: Path) -> None:
@@ -34,15 +35,15 @@ def assert_same(undisturbed: Path, folder: Path) -> None:
 @contextmanager
 def signal_at_end_of(epoch: int, number: signal.Signals = signal.SIGTERM) -> Iterator[None]:
     """Within the block, this process gets a signal whenever it ends that epoch."""
-    end_epoch = Progress.end_epoch
+    end_epoch = RunProgress.end_epoch
 
-    def with_signal(progress: Progress, ended: int, *args: Any) -> dict[str, float]:
+    def with_signal(progress: RunProgress, ended: int, *args: Any) -> dict[str, float]:
         if ended == epoch:
             signal.raise_signal(number)
         return end_epoch(progress, ended, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Progress, "end_epoch", with_signal)
+        patch.setattr(RunProgress, "end_epoch", with_signal)
         yield
 
 

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from m3.data.lease import Lease
 from m3.errors import ExitStatus, OccupiedError
+from m3.runs.lease import Lease
 
 STEPS = 80
 

@@ -9,8 +9,8 @@ from cluster import GPUS, Cluster, Job, command, wait_until
 from drivers import EPOCHS, PROFILE, SEEDS, epochs, logs, start_driver, toy_project, toy_run
 from projects import Project
 
+from m3.checks.comparison import run_differences
 from m3.config.identity import read_resolved
-from m3.run_comparison import run_differences
 
 
 class Outcome(NamedTuple):

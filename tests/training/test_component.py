@@ -10,9 +10,9 @@ from toy_runs import toy_agent, toy_settings
 
 from m3.config.schema import Optimizer, Schedule
 from m3.errors import UserError
+from m3.runs.progress import finish
 from m3.seeding import Randomness, randomness
 from m3.training.component import Component, Computed, decay_matrices_only
-from m3.training.progress import finish
 
 CPU = torch.device("cpu")
 

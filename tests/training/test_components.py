@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toy_runs import toy_settings, toy_trainer
 
 from m3.errors import UserError
+from m3.runs.progress import finish
 from m3.seeding import Randomness, randomness
 from m3.training.components import WorldModelComponent
-from m3.training.progress import finish
 from m3.training.trainer import Trainer
 from m3.world_model.imagination import Imagination
 from m3.world_model.losses import WorldModelBatch, world_model_losses

@@ -8,9 +8,9 @@ from toy_runs import decisive_agent
 from m3.config.schema import ToyEnvironment
 from m3.environments import Step, VectorEnvironment
 from m3.environments.toy import Toy
+from m3.runs.progress import finish
 from m3.specs import Observation
-from m3.training.evaluator import Scores, evaluate
-from m3.training.progress import finish
+from m3.training.evaluator import EpisodeStatistics, play_episodes
 
 CPU = torch.device("cpu")
 
@@ -44,10 +44,12 @@ class Counting(Uneven):
         return super().step(action)._replace(reward=2.0 ** (self._steps - 1))
 
 
-def scores(make: type[Toy], episodes: int, environments: int, seed: int = 0, temperature: float = 1.0) -> Scores:
+def scores(
+    make: type[Toy], episodes: int, environments: int, seed: int = 0, temperature: float = 1.0
+) -> EpisodeStatistics:
     agent = decisive_agent("terminating")
     vector = VectorEnvironment(make, environments)
-    return finish(evaluate(agent, vector, episodes, temperature, seed, CPU), "evaluate", episodes)
+    return finish(play_episodes(agent, vector, episodes, temperature, seed, CPU), "evaluate", episodes)
 
 
 @pytest.mark.parametrize(("episodes", "environments"), [(12, 4), (7, 3), (2, 5), (9, 1)])

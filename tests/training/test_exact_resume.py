@@ -11,16 +11,17 @@ import pytest
 import torch
 from toy_runs import toy_settings
 
+from m3.checks.comparison import SCORES, run_differences
 from m3.config.identity import canonical, resolved_name
 from m3.config.schema import RunSettings
-from m3.data import hdf5
-from m3.run_comparison import SCORES, run_differences
-from m3.training.progress import Progress
-from m3.training.run import METRICS, WEIGHTS, train_run
-from m3.training.saving import CheckpointInterval
-from m3.training.scoring import score_run
+from m3.files import hdf5
+from m3.files.names import METRICS, WEIGHTS
+from m3.runs.evaluate import evaluate
+from m3.runs.progress import RunProgress
+from m3.runs.saving import CheckpointInterval
+from m3.runs.train import train
+from m3.runs.weights import load_weights
 from m3.training.trainer import Trainer
-from m3.training.weights import load_weights
 
 CPU = torch.device("cpu")
 
@@ -31,14 +32,14 @@ class Crash(BaseException):
 
 def run(settings: RunSettings, folder: Path) -> None:
     """To the end, with a checkpoint after every second epoch."""
-    assert train_run(settings, folder, CPU, CheckpointInterval(minutes=60, epochs=2), pretrained=folder)
+    assert train(settings, folder, device="cpu", interval=CheckpointInterval(minutes=60, epochs=2))
 
 
 def crash(settings: RunSettings, folder: Path, epoch: int) -> None:
     """Crash at the beginning of an epoch."""
     run_epoch = Trainer.run_epoch
 
-    def crash_or_run(trainer: Trainer, progress: Progress) -> None:
+    def crash_or_run(trainer: Trainer, progress: RunProgress) -> None:
         if trainer.epoch + 1 == epoch:
             raise Crash
         run_epoch(trainer, progress)
@@ -52,7 +53,7 @@ def crash(settings: RunSettings, folder: Path, epoch: int) -> None:
 def differences(settings: RunSettings, one: Path, other: Path) -> list[str]:
     """What differs in weights, metrics, scores, and the last checkpoint with experience and optimisers."""
     for folder in (one, other):
-        score_run(folder / WEIGHTS, 3, folder / SCORES, CPU)
+        evaluate(folder, 3)
     return run_differences(one, other, settings)
 
 
@@ -89,7 +90,7 @@ def test_the_seed_reaches_everything(tmp_path: Path) -> None:
 
     other = toy_settings("mixed", seed=1)
     run(other, tmp_path / "other")
-    score_run(tmp_path / "other" / WEIGHTS, 3, tmp_path / "other" / SCORES, CPU)
+    evaluate(tmp_path / "other", 3)
     weights = [load_weights(tmp_path / name / WEIGHTS).state for name in ("first", "other")]
     assert not any(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] if "lstm" in name)
     metrics = [hdf5.read(tmp_path / name / METRICS, "m3.metrics")[0] for name in ("first", "other")]

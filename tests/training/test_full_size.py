@@ -15,11 +15,11 @@ from m3.config.experiment import Run
 from m3.config.loading import load_run
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
+from m3.runs.progress import finish
 from m3.seeding import randomness
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, Observation, ObservationSpec
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
-from m3.training.progress import finish
 from m3.training.replay_tokens import ReplayTokens
 
 CPU = torch.device("cpu")

@@ -3,7 +3,7 @@
 import pytest
 from toy_runs import toy_settings, toy_trainer
 
-from m3.training.progress import Progress
+from m3.runs.progress import RunProgress
 from m3.training.trainer import Trainer
 
 EPOCHS = 8
@@ -35,7 +35,7 @@ def trained() -> Trainer:
         },
     )
     trainer = toy_trainer(settings)
-    progress = Progress(settings)
+    progress = RunProgress(settings)
     for _ in range(EPOCHS):
         trainer.run_epoch(progress)
     return trainer

@@ -8,12 +8,12 @@ import pytest
 import torch
 from toy_runs import toy_settings, toy_trainer
 
-from m3.data import hdf5
-from m3.training.progress import Progress
-from m3.training.run import METRICS, WEIGHTS, train_run
-from m3.training.saving import CheckpointInterval
-from m3.training.scoring import score_run
-from m3.training.weights import save_weights
+from m3.files import hdf5
+from m3.files.names import METRICS, WEIGHTS
+from m3.runs.evaluate import evaluate
+from m3.runs.progress import RunProgress
+from m3.runs.train import train
+from m3.runs.weights import save_weights
 
 CPU = torch.device("cpu")
 SEPARATE = {"controller": {"separate_networks": True, "critic_warmup_epochs": 1}}
@@ -35,8 +35,8 @@ def test_every_mix_trains_and_is_scored(task: str, changes: dict[str, Any], tmp_
     """Four epochs: the tokenizer trains from the first, the world model from the second, the controller from the third;
     evaluations follow the second and the fourth."""
     settings = toy_settings(task, **changes)
-    assert train_run(settings, tmp_path, CPU, CheckpointInterval(60), pretrained=tmp_path)
-    score_run(tmp_path / WEIGHTS, 5, tmp_path / "scores.h5", CPU)
+    assert train(settings, tmp_path, device="cpu")
+    evaluate(tmp_path, 5)
 
     metrics, _ = hdf5.read(tmp_path / METRICS, "m3.metrics")
     epochs = metrics["epochs"]
@@ -57,7 +57,7 @@ def test_every_mix_trains_and_is_scored(task: str, changes: dict[str, Any], tmp_
 
 def test_all_networks_learn_and_only_in_their_time() -> None:
     trainer = toy_trainer(toy_settings("all_modalities"))
-    progress = Progress(trainer.settings)
+    progress = RunProgress(trainer.settings)
     learned: list[set[str]] = []
     for _ in range(3):
         before = {name: parameter.detach().clone() for name, parameter in trainer.agent.named_parameters()}
@@ -70,7 +70,7 @@ def test_all_networks_learn_and_only_in_their_time() -> None:
 def test_no_collecting_after_the_last_epoch_of_collection() -> None:
     trainer = toy_trainer(toy_settings("mixed", collection={"last_epoch": 2}))
     for _ in range(4):
-        trainer.run_epoch(Progress(trainer.settings))
+        trainer.run_epoch(RunProgress(trainer.settings))
     assert trainer.collector.agent_steps == 40
     assert trainer.log.columns()["agent_steps"].tolist() == [20, 40, 40, 40]
 
@@ -78,7 +78,7 @@ def test_no_collecting_after_the_last_epoch_of_collection() -> None:
 def test_training_episodes_are_in_the_metrics(tmp_path: Path) -> None:
     """Of lengths 3, 1, 5, 2, 3, 1, 5, ... until 20 steps are over in each epoch."""
     settings = toy_settings("terminating", epochs=1)
-    assert train_run(settings, tmp_path, CPU, CheckpointInterval(60), pretrained=tmp_path)
+    assert train(settings, tmp_path, device="cpu")
     episodes = hdf5.read(tmp_path / METRICS, "m3.metrics")[0]["episodes"]
     assert episodes["length"].tolist() == [3, 1, 5, 2, 3, 1, 5]
     assert episodes["agent_steps"].tolist() == np.cumsum(episodes["length"]).tolist()
@@ -94,7 +94,7 @@ def test_the_seed_decides_the_networks_at_the_start_and_the_final_scores(tmp_pat
     returns = []
     for seed in (0, 0, 1):  # of the same networks
         save_weights(tmp_path / WEIGHTS, trainers[0].agent, toy_settings("mixed", seed=seed), agent_steps=0)
-        score_run(tmp_path / WEIGHTS, 10, tmp_path / "scores.h5", CPU)
+        evaluate(tmp_path, 10)
         returns.append(hdf5.read(tmp_path / "scores.h5", "m3.scores")[0]["returns"])
     np.testing.assert_array_equal(returns[0], returns[1])
     assert (returns[0] != returns[2]).any()

@@ -8,8 +8,9 @@ from toy_runs import toy_settings, toy_trainer
 
 from m3.config.experiment import Run
 from m3.config.loading import load_run
-from m3.training import progress
-from m3.training.progress import Progress, Work, duration, parts_of_epoch
+from m3.runs import progress
+from m3.runs.progress import RunProgress, duration
+from m3.training.schedule import Work, parts_of_epoch
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_the_time_left_follows_from_the_steps_that_are_left(clock: Clock, capsys
     """Six epochs: 20 steps of collecting in each, 2 of the world model from the second and of the controller from the
     third, 3 episodes in every second."""
     settings = toy_settings("mixed", epochs=6)
-    shown = Progress(settings)
+    shown = RunProgress(settings)
     costs = {"collect": 0.5, "world_model": 10.0, "controller": 20.0, "evaluate": 4.0}
     lines = []
     for epoch in range(1, 7):
@@ -93,7 +94,7 @@ def test_a_component_that_waits_for_experience_is_not_taken_for_a_fast_one() -> 
     """Episodes of three steps have no window for a batch after the first epoch."""
     settings = toy_settings("truncating", collection={"steps_per_epoch": 3}, epochs=3)
     trainer = toy_trainer(settings)
-    shown = Progress(settings)
+    shown = RunProgress(settings)
     for _ in range(2):
         trainer.run_epoch(shown)
     assert not trainer.components["world_model"].ready()
@@ -102,7 +103,7 @@ def test_a_component_that_waits_for_experience_is_not_taken_for_a_fast_one() -> 
 
 def test_metrics_that_people_want_to_see_are_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     metrics: dict[str, Any] = {"world_model/loss": 1.23456, "evaluation/return": 17.0, "world_model/end_loss": 5.0}
-    Progress(toy_settings("mixed")).end_epoch(2, 40, metrics)
+    RunProgress(toy_settings("mixed")).end_epoch(2, 40, metrics)
     assert capsys.readouterr().out.endswith("| world model loss 1.235 | evaluation return 17\n")
 
 

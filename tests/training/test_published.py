@@ -12,9 +12,9 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.errors import UserError
 from m3.golden import small_agent
+from m3.runs.weights import load_weights
 from m3.training import published
 from m3.training.published import import_weights
-from m3.training.weights import load_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 AGENTS = ("image_discrete", "vector_continuous", "mixed_discrete")

@@ -1,5 +1,6 @@
 """A run is looked at before it is finished, like a finished one, and does not notice."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,20 @@ from toy_runs import toy_settings
 
 import m3
 from m3.analysis.own_runs import read_own
+from m3.checks.comparison import run_differences
 from m3.cli import main
 from m3.config.identity import canonical, resolved_name
 from m3.config.schema import RunSettings
-from m3.data import hdf5
-from m3.data.lease import Lease
-from m3.run_comparison import run_differences
-from m3.training.experience import newest_checkpoint
-from m3.training.run import METRICS, WEIGHTS, train_run
-from m3.training.saving import CheckpointInterval
-from m3.training.snapshot import take_snapshot
+from m3.files import hdf5
+from m3.files.names import METRICS, WEIGHTS
+from m3.runs.lease import Lease
+from m3.runs.loading import newest_checkpoint
+from m3.runs.saving import CheckpointInterval
+from m3.runs.snapshot import take_snapshot
+from m3.runs.train import train as train_run
+from m3.runs.weights import load_weights
 from m3.training.state import to_tensors
 from m3.training.trainer import Trainer
-from m3.training.weights import load_weights
 
 SETTINGS = toy_settings("all_modalities", epochs=6)
 
@@ -52,7 +54,8 @@ def train_until(folder: Path, settings: RunSettings, last: int | None) -> None:
 
     folder.mkdir(exist_ok=True)
     (folder / resolved_name(settings)).write_text(canonical(settings))
-    train_run(settings, folder, torch.device("cpu"), CheckpointInterval(60, epochs=2), Path("none"), after_epoch=crash)
+    interval = CheckpointInterval(60, epochs=2)
+    train_run(settings, folder, device="cpu", interval=interval, following=nullcontext(crash))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +103,7 @@ def test_it_is_used_like_a_finished_run(run: Path, tmp_path: Path) -> None:
     assert m3.load(snapshot).agent_steps == 40
     assert main(["evaluate", "--run", str(snapshot), "--episodes", "2"]) == 0
     files = [path for path in snapshot.iterdir() if path.suffix != ".txt"]
-    assert main(["validate", *map(str, files)]) == 0
+    assert main(["inspect", *map(str, files)]) == 0
     scores = read_own([snapshot], "toy", {})
     assert scores.scores[["task", "steps"]].values.tolist() == [["all_modalities", 40]]
     assert scores.curves.steps.tolist() == [40]
@@ -146,7 +149,7 @@ class Distance(nn.Module):
 
 def test_the_perceptual_weights_are_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = toy_settings("image", tokenizer={"perceptual": "lpips"})
-    monkeypatch.setattr("m3.training.run.load_lpips", lambda pretrained: Distance())
+    monkeypatch.setattr("m3.runs.train.load_lpips", lambda pretrained: Distance())
     half_trained(tmp_path / "run", settings)
     monkeypatch.undo()
     assert take_snapshot(tmp_path / "run", tmp_path / "snapshot").epoch == 2

@@ -12,7 +12,7 @@ from toy_runs import toy_agent, toy_settings
 
 from m3.agent.agent import Agent
 from m3.errors import UserError
-from m3.training.weights import load_weights, save_weights
+from m3.runs.weights import load_weights, save_weights
 
 SETTINGS = toy_settings("mixed")
 

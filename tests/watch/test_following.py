@@ -10,10 +10,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_runs import toy_settings, train_in_folder
 
-from m3.data import hdf5
 from m3.errors import UserError
-from m3.training.tracking import make_tracker
-from m3.training.weights import load_weights
+from m3.files import hdf5
+from m3.runs.tracking import make_tracker
+from m3.runs.weights import load_weights
 from m3.watch.following import following
 
 

@@ -35,7 +35,7 @@ def test_a_game_is_trained_scored_and_shown_beside_the_published_scores(real_pro
     run = real_project.run_folder("Breakout", 0)
     files = [run / name for name in ("weights.safetensors", "metrics.h5", "scores.h5")]
     files += [folder / "results/own/atari100k" / name for name in ("scores.h5", "aggregates.h5")]
-    command = [sys.executable, "-m", "m3", "validate", *map(str, files)]
+    command = [sys.executable, "-m", "m3", "inspect", *map(str, files)]
     assert subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode == 0
 
     with open(folder / "results/own/atari100k/aggregates.csv", newline="") as file:

@@ -4,10 +4,10 @@
 rule collect:
     input:
         published=expand("results/published/{name}", name=["runs.csv", "curves.csv.gz", "references.csv"]),
-        scores=lambda wildcards: suite.run_files("scores.h5", analysis_of(wildcards).runs),
-        metrics=lambda wildcards: suite.run_files("metrics.h5", analysis_of(wildcards).runs),
+        scores=lambda wildcards: suite.run_files(SCORES, analysis_of(wildcards).runs),
+        metrics=lambda wildcards: suite.run_files(METRICS, analysis_of(wildcards).runs),
     output:
-        scores="results/{scope}{benchmark}/scores.h5",
+        scores=suite.statistics_file(suite.SCORE_TABLE),
     log:
         "logs/collect/{scope}{benchmark}.log",
     conda:
@@ -32,8 +32,8 @@ rule aggregate:
     input:
         scores=rules.collect.output.scores,
     output:
-        aggregates="results/{scope}{benchmark}/aggregates.h5",
-        csv="results/{scope}{benchmark}/aggregates.csv",
+        aggregates=suite.statistics_file(suite.AGGREGATES),
+        csv=suite.statistics_file(suite.AGGREGATES_CSV),
     log:
         "logs/aggregate/{scope}{benchmark}.log",
     conda:
@@ -57,8 +57,8 @@ for analysis in ANALYSES:
         name:
             f"figures_{analysis.name}"
         input:
-            scores=f"results/{analysis.scope}{{benchmark}}/scores.h5",
-            aggregates=f"results/{analysis.scope}{{benchmark}}/aggregates.h5",
+            scores=suite.statistics_file(suite.SCORE_TABLE, analysis.scope),
+            aggregates=suite.statistics_file(suite.AGGREGATES, analysis.scope),
         output:
             **suite.figure_files(analysis),
         log:
@@ -81,8 +81,8 @@ for analysis in ANALYSES:
         name:
             f"tables_{analysis.name}"
         input:
-            scores=f"results/{analysis.scope}{{benchmark}}/scores.h5",
-            aggregates=f"results/{analysis.scope}{{benchmark}}/aggregates.h5",
+            scores=suite.statistics_file(suite.SCORE_TABLE, analysis.scope),
+            aggregates=suite.statistics_file(suite.AGGREGATES, analysis.scope),
         output:
             **suite.table_files(analysis),
         log:
@@ -107,8 +107,8 @@ for analysis in ANALYSES:
             name:
                 f"diagnosis_{analysis.name}"
             input:
-                diagnoses=suite.run_files("diagnosis.h5", suite.diagnosed_runs(PLAN, analysis)),
-                scores=suite.run_files("scores.h5", suite.diagnosed_runs(PLAN, analysis)),
+                diagnoses=suite.run_files(DIAGNOSIS, suite.diagnosed_runs(PLAN, analysis)),
+                scores=suite.run_files(SCORES, suite.diagnosed_runs(PLAN, analysis)),
             output:
                 **suite.diagnosis_files(analysis),
             log:
@@ -137,7 +137,7 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         name:
             f"overview_{suite.scope_name(scope)}"
         input:
-            aggregates=suite.statistics_files([a for a in ANALYSES if a.scope == scope], "aggregates.h5"),
+            aggregates=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.AGGREGATES),
         output:
             **suite.overview_files(scope),
         log:

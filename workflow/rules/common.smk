@@ -13,6 +13,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 import suite
 from m3.config.plan import load_experiment
 from m3.errors import UserError
+from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
 
 try:
     EXPERIMENT = suite.experiment_file(workflow.configfiles)

@@ -5,7 +5,7 @@ rule resolve:
     input:
         experiment=ancient(EXPERIMENT),
     output:
-        settings="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/resolved-{hash}.yaml",
+        settings=suite.run_file(SETTINGS),
     log:
         "logs/resolve/{benchmark}/{variant}/{task}/seed-{seed}-{hash}.log",
     conda:
@@ -29,8 +29,8 @@ rule train:
         settings=ancient(settings_file),
         pretrained=ancient(perceptual_files),
     output:
-        weights="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/weights.safetensors",
-        metrics="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/metrics.h5",
+        weights=suite.run_file(WEIGHTS),
+        metrics=suite.run_file(METRICS),
     log:
         "logs/train/{benchmark}/{variant}/{task}/seed-{seed}.log",
     conda:
@@ -44,11 +44,12 @@ rule train:
         runs_per_gpu=1,
     params:
         run=subpath(output.weights, parent=True),
+        logs=suite.run_file(LOGS),
     shell:
-        "mkdir -p {params.run}/logs && "
+        "mkdir -p {params.logs} && "
         + suite.train_command(PLAN, IS_SLURM_JOB)
         + " --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
-        " | (trap '' INT TERM; exec tee {log} {params.run}/logs/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
+        " | (trap '' INT TERM; exec tee {log} {params.logs}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
 # Before further trainings: scores, and what is wrong with them, show while the others still wait for a GPU.
@@ -56,7 +57,7 @@ rule evaluate:
     input:
         weights=rules.train.output.weights,
     output:
-        scores="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/scores.h5",
+        scores=suite.run_file(SCORES),
     log:
         "logs/evaluate/{benchmark}/{variant}/{task}/seed-{seed}.log",
     priority: 1
@@ -83,7 +84,7 @@ rule diagnose:
     input:
         weights=rules.train.output.weights,
     output:
-        diagnosis="results/runs/{benchmark}/{variant}/{task}/seed-{seed}/diagnosis.h5",
+        diagnosis=suite.run_file(DIAGNOSIS),
     log:
         "logs/diagnose/{benchmark}/{variant}/{task}/seed-{seed}.log",
     conda:

@@ -14,12 +14,12 @@ from m3.config.identity import canonical, config_hash
 from m3.config.layers import Layer, validate
 from m3.config.schema import RunSettings
 from m3.config.yaml_files import parse_yaml
-from m3.data.atomic import atomic_file
-from m3.data.provenance import collect
 from m3.errors import UserError
+from m3.files.atomic import atomic_file
+from m3.files.names import WEIGHTS_FORMAT
+from m3.files.provenance import collect
 
-FORMAT = "m3.weights"
-FORMAT_VERSION = 2
+VERSION = 2
 
 
 class Weights(NamedTuple):
@@ -34,8 +34,8 @@ def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_ste
     """Write a module's state, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format": WEIGHTS_FORMAT,
+        "format_version": VERSION,
         "config": canonical(settings),
         "config_hash": config_hash(settings),
         "agent_steps": agent_steps,
@@ -64,9 +64,9 @@ def load_weights(path: Path) -> Weights:
         raise UserError(
             f"{path} is damaged, or no safetensors ({error}); if M3 wrote it, train the run again"
         ) from error
-    known = isinstance(description, dict) and description.get("format") == FORMAT
-    if not known or description.get("format_version") != FORMAT_VERSION:
-        raise UserError(f"{path} is not a file of {FORMAT} version {FORMAT_VERSION}")
+    known = isinstance(description, dict) and description.get("format") == WEIGHTS_FORMAT
+    if not known or description.get("format_version") != VERSION:
+        raise UserError(f"{path} is not a file of {WEIGHTS_FORMAT} version {VERSION}")
     if description.pop("sha256", None) != _digest(description, state):
         raise UserError(f"{path} is damaged (its checksum differs); delete it and train the run again")
     settings = validate(RunSettings, [Layer(str(path), parse_yaml(description["config"], str(path)))])

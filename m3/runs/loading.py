@@ -1,4 +1,4 @@
-"""A trained agent for use elsewhere.
+"""What others use of a run: its trained agent, and its newest checkpoint.
 
     import m3
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,16 +21,20 @@ from torch import Tensor
 
 from m3.agent.agent import Agent
 from m3.agent.policy import Policy
+from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
+from m3.data.replay import Replay
 from m3.environments import Environment, Mode, make_environment
 from m3.errors import UserError
+from m3.files.names import CHECKPOINTS, WEIGHTS
+from m3.files.run_folder import checkpoint_folder, read_settings
+from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.weights import load_weights
 from m3.seeding import randomness
 from m3.specs import ActionSpec, ObservationSpec
 from m3.training.devices import select_device
-from m3.training.experience import newest_checkpoint
-from m3.training.run import CHECKPOINTS, WEIGHTS
 from m3.training.state import to_tensors
-from m3.training.weights import load_weights
+from m3.training.trainer import new_replay
 
 
 class LoadedAgent:
@@ -97,13 +102,42 @@ class LoadedAgent:
                 raise UserError(f"the agent observes {name} {spec.dtype} {spec.shape}, given is {given}")
 
 
-def load_agent(path: Path, device: str = "cpu") -> LoadedAgent:
-    """The agent in a run's folder or weights file; of a run that is not finished, as in its newest checkpoint.
+class Checkpoint(NamedTuple):
+    """A run as its newest checkpoint has it."""
+
+    settings: RunSettings
+    replay: Replay
+    trainer: dict[str, Any]
+    """State of the trainer, as arrays and plain values."""
+    frames_per_step: int
+
+
+def newest_checkpoint(run: Path) -> Checkpoint:
+    """Read the newest checkpoint in a run's folder.
 
     Raises:
-        UserError: there is none, or its environment's packages are missing.
+        UserError: the run has no checkpoint, or its environment's packages are missing.
     """
-    chosen = select_device(device)
+    settings = read_settings(run)
+    with closing(make_environment(settings.environment, settings.task, "train")) as environment:
+        replay = new_replay(settings, environment)
+    state = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings)).load_latest(replay)
+    if state is None:
+        raise UserError(f"{run} has no checkpoint: train it first")
+    return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
+
+
+def load(path: Path | str, device: str = "cpu") -> LoadedAgent:
+    """Load the agent in a run's folder or weights file; of a run that is not finished, as in its newest checkpoint.
+
+    Args:
+        path: a run's folder, or its weights.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: there is no trained agent, or its environment's packages are missing.
+    """
+    path, chosen = Path(path), select_device(device)
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
         checkpoint = newest_checkpoint(path)
         state = to_tensors(checkpoint.trainer["agent"])

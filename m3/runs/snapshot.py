@@ -6,20 +6,16 @@ from typing import NamedTuple
 
 import torch
 
-from m3.config.identity import canonical, config_hash, resolved_name
-from m3.data.atomic import atomic_file
-from m3.data.checkpoint import CheckpointFolder
+from m3.config.identity import config_hash
 from m3.errors import UserError
-from m3.training.experience import read_settings
-from m3.training.processes import Processes
-from m3.training.run import CHECKPOINTS, set_up, write_results
-from m3.training.saving import load_newest
+from m3.files.atomic import atomic_file
+from m3.files.names import DIAGNOSIS, SCORES, SNAPSHOT
+from m3.files.run_folder import checkpoint_folder, read_settings, write_settings
+from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.processes import Processes
+from m3.runs.saving import load_newest
+from m3.runs.train import set_up, write_results
 from m3.training.trainer import Trainer
-
-_MEASURED = ("scores.h5", "diagnosis.h5")
-"""What is measured with the weights of a snapshot."""
-_MARK = "snapshot.txt"
-"""In a folder of a snapshot, which the next one may replace; tells of which run."""
 
 
 class Reached(NamedTuple):
@@ -44,24 +40,23 @@ def take_snapshot(run: Path, output: Path) -> Reached:
         UserError: the run has no checkpoint, its environment's packages are missing, or ``output`` holds something
             that is no snapshot.
     """
-    if output.exists() and not (output / _MARK).exists() and any(output.iterdir()):
+    if output.exists() and not (output / SNAPSHOT).exists() and any(output.iterdir()):
         raise UserError(f"{output} holds something else: a snapshot needs a folder of its own")
     settings = read_settings(run)
-    identity = config_hash(settings)
+    checkpoints = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings))
     processes = Processes()
     with ExitStack() as resources:
         trainer = set_up(settings, torch.device("cpu"), perceptual=None, resources=resources)  # as nothing trains
-        if not load_newest(CheckpointFolder(run / CHECKPOINTS / identity[:8], identity), trainer, processes):
+        if not load_newest(checkpoints, trainer, processes):
             raise UserError(f"{run} has no checkpoint: train it first")
-        with atomic_file(output / _MARK) as file:
+        with atomic_file(output / SNAPSHOT) as file:
             file.write(f"A snapshot of {run}\n".encode())
         _replace(trainer, processes, output)
     return Reached(trainer.epoch, settings.epochs, trainer.collector.agent_steps)
 
 
 def _replace(trainer: Trainer, processes: Processes, output: Path) -> None:
-    for outdated in (*output.glob("resolved-*.yaml"), *(output / name for name in _MEASURED)):
-        outdated.unlink(missing_ok=True)
-    with atomic_file(output / resolved_name(trainer.settings)) as file:
-        file.write(canonical(trainer.settings).encode())
+    for measured in (SCORES, DIAGNOSIS):
+        (output / measured).unlink(missing_ok=True)
+    write_settings(output, trainer.settings)
     write_results(trainer, processes, output)

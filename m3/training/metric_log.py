@@ -1,18 +1,11 @@
-"""What a run measures, epoch by epoch, and the file it ends in."""
+"""What a run measures, epoch by epoch."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from m3.config.schema import RunSettings
-from m3.data import hdf5
-from m3.data.provenance import Provenance
-from m3.training.collector import FinishedEpisode
-from m3.training.evaluator import Scores
-
-FORMAT = "m3.metrics"
+from m3.training.evaluator import EpisodeStatistics
 
 
 class MetricLog:
@@ -20,13 +13,13 @@ class MetricLog:
 
     def __init__(self) -> None:
         self._epochs: list[dict[str, float]] = []
-        self._evaluations: list[tuple[int, int, Scores]] = []
+        self._evaluations: list[tuple[int, int, EpisodeStatistics]] = []
 
     def add_epoch(self, metrics: Mapping[str, float]) -> None:
         """One epoch's metrics by name; epochs may have different ones."""
         self._epochs.append(dict(metrics))
 
-    def add_evaluation(self, epoch: int, agent_steps: int, scores: Scores) -> None:
+    def add_evaluation(self, epoch: int, agent_steps: int, scores: EpisodeStatistics) -> None:
         """The scores of an evaluation after an epoch."""
         self._evaluations.append((epoch, agent_steps, scores))
 
@@ -35,7 +28,7 @@ class MetricLog:
         """The metrics of the last epoch."""
         return dict(self._epochs[-1])
 
-    def newest_evaluation(self, epoch: int) -> Scores | None:
+    def newest_evaluation(self, epoch: int) -> EpisodeStatistics | None:
         """The scores of the evaluation after ``epoch``, if that is the newest."""
         return self._evaluations[-1][2] if self._evaluations and self._evaluations[-1][0] == epoch else None
 
@@ -63,38 +56,8 @@ class MetricLog:
         self._epochs = list(state["epochs"])
         columns = state["evaluations"]
         self._evaluations = [
-            (int(epoch), int(steps), Scores(returns, lengths))
+            (int(epoch), int(steps), EpisodeStatistics(returns, lengths))
             for epoch, steps, returns, lengths in zip(
                 columns["epoch"], columns["agent_steps"], columns["returns"], columns["lengths"], strict=True
             )
         ]
-
-
-def write_metrics(
-    path: Path,
-    log: MetricLog,
-    episodes: list[FinishedEpisode],
-    processes: hdf5.Tree,
-    settings: RunSettings,
-    frames_per_step: int,
-    provenance: Provenance,
-) -> None:
-    """Write metrics.h5: groups epochs, evaluations, episodes (training episodes that ended), processes."""
-    columns = log.columns()
-    content: hdf5.Tree = {
-        "benchmark": settings.benchmark,
-        "variant": settings.variant,
-        "task": settings.task,
-        "seed": settings.seed,
-        "frames_per_step": frames_per_step,
-        "wall_seconds": float(columns["seconds"].sum()),
-        "epochs": columns,
-        "evaluations": log.evaluations(),
-        "episodes": {
-            "agent_steps": np.array([e.agent_steps for e in episodes], dtype=np.int64),
-            "return": np.array([e.episode_return for e in episodes], dtype=np.float64),
-            "length": np.array([e.length for e in episodes], dtype=np.int64),
-        },
-        "processes": processes,
-    }
-    hdf5.write(path, FORMAT, content, provenance)

@@ -11,8 +11,8 @@ from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.environments import make_environment
 from m3.errors import UserError
-from m3.training import needs
-from m3.training.needs import Needs, folder_bytes, free_memory_bytes, size
+from m3.runs import requirements
+from m3.runs.requirements import Requirements, folder_bytes, free_memory_bytes, size
 from m3.training.trainer import new_replay
 
 
@@ -28,7 +28,7 @@ def test_the_needs_of_a_paper_size_run() -> None:
         "environment": {"image_size": 64},
     }
     settings = toy_settings("image", **changes)
-    needed = Needs.of(settings, replay_of(settings), parameter_bytes=100 * 10**6)
+    needed = Requirements.of(settings, replay_of(settings), parameter_bytes=100 * 10**6)
     row = 3 * 64 * 64 + 8 + 4 + 3  # image, action, reward, three flags
     assert needed.experience == 100_000 * row
     assert needed.memory == 131_072 * row + 700 * 10**6  # the replay grew for the last time when it had 65 536 rows
@@ -37,28 +37,28 @@ def test_the_needs_of_a_paper_size_run() -> None:
 
 def test_no_more_is_needed_than_the_replay_may_have() -> None:
     settings = toy_settings("image", epochs=10**6, replay={"capacity_gigabytes": 0.5})
-    assert 0.49e9 < Needs.of(settings, replay_of(settings), 0).experience <= 0.5e9
+    assert 0.49e9 < Requirements.of(settings, replay_of(settings), 0).experience <= 0.5e9
 
 
 def test_too_little_memory_or_disk_is_said_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs, "free_memory_bytes", lambda: 10_000)
+    monkeypatch.setattr(requirements, "free_memory_bytes", lambda: 10_000)
     expected = (
         r"the run needs .*B of memory, of it .* for its experience, and 10 kB are free here: lower replay.capacity"
     )
     with pytest.raises(UserError, match=expected):
         train(tmp_path)
-    monkeypatch.setattr(needs, "free_memory_bytes", lambda: math.inf)
-    usage = needs.shutil.disk_usage(tmp_path)._replace(free=5_000)
-    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(requirements, "free_memory_bytes", lambda: math.inf)
+    usage = requirements.shutil.disk_usage(tmp_path)._replace(free=5_000)
+    monkeypatch.setattr(requirements.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"needs .* more on the disk of .*, and 5 kB are free: free some, or choose"):
         train(tmp_path)
     assert not (tmp_path / "checkpoints").exists()
 
 
 def test_what_a_run_has_stored_is_not_needed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = Needs(experience=1, memory=1, disk=10_000)
-    usage = needs.shutil.disk_usage(tmp_path)._replace(free=5_000)
-    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: usage)
+    needed = Requirements(experience=1, memory=1, disk=10_000)
+    usage = requirements.shutil.disk_usage(tmp_path)._replace(free=5_000)
+    monkeypatch.setattr(requirements.shutil, "disk_usage", lambda _: usage)
     own, of_others = tmp_path / "own", tmp_path / "of_others"
     for checkpoints in (own, of_others):
         checkpoints.mkdir()
@@ -70,7 +70,7 @@ def test_what_a_run_has_stored_is_not_needed_again(tmp_path: Path, monkeypatch: 
 
 def test_a_real_run_stays_within_its_needs(undisturbed: Path) -> None:
     parameter_bytes = sum(parameter.nbytes for parameter in toy_agent(SETTINGS.task).parameters())
-    needed = Needs.of(SETTINGS, replay_of(SETTINGS), parameter_bytes)
+    needed = Requirements.of(SETTINGS, replay_of(SETTINGS), parameter_bytes)
     assert 0.5 * needed.disk < folder_bytes(undisturbed) < needed.disk
 
 
@@ -86,22 +86,22 @@ def test_the_limits_of_containers_and_batch_systems_count(
 ) -> None:
     own, root = tmp_path / "cgroup", tmp_path / "groups"
     own.write_text(f"12:cpuset:/\n{line}/step\n")
-    assert list(needs._left_in_groups(root, own)) == []
+    assert list(requirements._left_in_groups(root, own)) == []
     for group, value in ((root / folder / "step", "max"), (root / folder, "9000")):
         group.mkdir(parents=True, exist_ok=True)
         (group / limit).write_text(f"{value}\n")
         (group / usage).write_text("5000\n")
         (group / "memory.stat").write_text(f"anon 1\n{spare} 2000\n")
-    assert list(needs._left_in_groups(root, own)) == [6000]
+    assert list(requirements._left_in_groups(root, own)) == [6000]
 
 
 def test_free_memory_is_what_the_machine_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = tmp_path / "meminfo"
-    monkeypatch.setattr(needs, "_left_in_groups", lambda: iter([4096]))
+    monkeypatch.setattr(requirements, "_left_in_groups", lambda: iter([4096]))
     assert free_memory_bytes(machine) == 4096
     machine.write_text("MemTotal: 9 kB\nMemAvailable:       3 kB\n")
     assert free_memory_bytes(machine) == 3072
-    monkeypatch.setattr(needs, "_left_in_groups", lambda: iter([]))
+    monkeypatch.setattr(requirements, "_left_in_groups", lambda: iter([]))
     assert free_memory_bytes(tmp_path / "none") == math.inf
 
 

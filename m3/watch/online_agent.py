@@ -11,8 +11,8 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
 from m3.config.schema import Sequences
-from m3.loading import LoadedAgent
 from m3.nn.distributions import symexp
+from m3.runs.loading import LoadedAgent
 from m3.specs import Modality, Observation
 from m3.tokenizers.image_vqvae import ImageTokenizer
 from m3.world_model.imagination import Imagination, ImaginedState
@@ -109,7 +109,7 @@ def _stack(steps: list[Tokens]) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class Thought:
+class Decision:
     """What the agent makes of an observation."""
 
     tokens: Tokens
@@ -120,7 +120,7 @@ class Thought:
     """What it would do, (A,)."""
 
 
-class Mind:
+class OnlineAgent:
     """An agent's policy and world model on one stream of observations and actions.
 
     Args:
@@ -144,7 +144,7 @@ class Mind:
         self._following = False
 
     @torch.no_grad()
-    def see(self, tokens: Tokens) -> Thought:
+    def observe(self, tokens: Tokens) -> Decision:
         """Take in the current observation."""
         if self._following:
             self.forecaster.correct(tokens)
@@ -156,7 +156,7 @@ class Mind:
         # the most likely action where the temperature is 0
         distribution = policy.distribution(output.logits / (self._temperature or 1e-6))
         classes = distribution.sample(self._generator)
-        return Thought(
+        return Decision(
             tokens,
             [part[0].cpu().numpy() for part in distribution.probabilities],
             float(policy.critic.mean(output.value)[0]),

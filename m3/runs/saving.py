@@ -5,11 +5,11 @@ from time import monotonic
 
 import torch
 
-from m3.data.checkpoint import CheckpointFolder
-from m3.data.lease import Lease
-from m3.training.processes import Processes
-from m3.training.progress import Progress
-from m3.training.stops import Stop
+from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.lease import Lease
+from m3.runs.processes import Processes
+from m3.runs.progress import RunProgress
+from m3.runs.stops import Stop
 from m3.training.trainer import Trainer
 
 MOST_TIME = 0.02
@@ -20,7 +20,7 @@ MOST_TIME = 0.02
 class CheckpointInterval:
     """A checkpoint follows an epoch once ``minutes`` have passed since the last, or after every ``epochs`` epochs."""
 
-    minutes: float
+    minutes: float = 5.0
     epochs: int | None = None
 
     def due(self, epoch: int, seconds: float, cost: float = 0.0) -> bool:
@@ -51,7 +51,7 @@ class Saver:
     """
 
     def __init__(
-        self, folder: CheckpointFolder, interval: CheckpointInterval, lease: Lease, progress: Progress, stop: Stop
+        self, folder: CheckpointFolder, interval: CheckpointInterval, lease: Lease, progress: RunProgress, stop: Stop
     ) -> None:
         self._folder = folder
         self._interval = interval
@@ -76,6 +76,7 @@ class Saver:
             self._progress.say(f"continues after epoch {trainer.epoch}")
         else:
             self._progress.say("begins")
+        self._progress.restored(trainer.epoch, trainer.collector.agent_steps)
         threads = self.processes.threads
         if threads is not None and device.type == "cpu" and threads != torch.get_num_threads():
             self._progress.say(f"computes with {threads} threads, as it began, to come to the same results")
@@ -100,6 +101,7 @@ class Saver:
             state = {"trainer": trainer.state_dict(), "processes": self.processes.state_dict()}
             self._folder.save(trainer.epoch, state, trainer.replay)
             self.epoch = trainer.epoch
+        self._progress.saved(trainer.epoch)
         self._saved_at = monotonic()
         self.seconds = self._saved_at - start
         self._total += self.seconds

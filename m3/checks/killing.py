@@ -7,7 +7,6 @@ kind of work and started again, until all kills are spent. Then everything is co
 import itertools
 import multiprocessing
 import random
-import re
 import sys
 import threading
 from collections import Counter
@@ -18,15 +17,16 @@ from time import monotonic, sleep
 import numpy as np
 from tqdm import tqdm
 
+from m3.checks.comparison import run_differences
 from m3.cli import main
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
-from m3.data import hdf5
 from m3.errors import UserError
-from m3.run_comparison import SCORES, run_differences
-from m3.training.metrics import FORMAT as METRICS_FORMAT
-from m3.training.progress import parts_of_epoch
-from m3.training.run import CHECKPOINTS, METRICS, WEIGHTS
+from m3.files import hdf5
+from m3.files.names import CHECKPOINTS, METRICS, METRICS_FORMAT, SCORES, WEIGHTS
+from m3.files.progress import read_progress
+from m3.files.run_folder import write_settings
+from m3.training.schedule import parts_of_epoch
 
 SETTING_UP, CHECKPOINT, RESULTS, SCORING = "setting up", "checkpoint", "results", "scoring"
 """Kinds of work beside the parts of an epoch."""
@@ -47,26 +47,18 @@ class _Process:
     def __init__(self, log: Path, *arguments: str) -> None:
         log.touch()
         self._log = log
-        self._begin = log.stat().st_size
         self._process = _PROCESSES.Process(target=_command, args=(log, arguments))
         self._process.start()
+
+    @property
+    def process_number(self) -> int | None:
+        """The system's number of the process."""
+        return self._process.pid
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return when it holds, or when the process has ended."""
         while self._process.is_alive() and not condition():
             sleep(_POLL_SECONDS)
-
-    def wait_for_epoch(self, condition: Callable[[int], bool]) -> int:
-        """The epoch that begins when the condition holds for it, or that in which the process has ended."""
-        epoch = 0
-
-        def reached() -> bool:
-            nonlocal epoch
-            epoch = self._epoch()
-            return condition(epoch)
-
-        self.wait_until(reached)
-        return epoch
 
     def kill_after(self, seconds: float) -> bool:
         """Kill it then; False if it has ended before."""
@@ -83,19 +75,38 @@ class _Process:
         """Wait for its end. Raises UserError if it fails."""
         self._process.join()
         if self._process.exitcode != 0:
-            last = self._output().strip().splitlines()[-1:]
+            last = self._log.read_text(errors="replace").strip().splitlines()[-1:]
             raise UserError(f"fails without being killed: {''.join(last)} (log: {self._log})")
 
-    def _epoch(self) -> int:
-        """The epoch that follows the newest checkpoint; 0 while the process is setting up."""
-        output = self._output()
-        finished = [int(epoch) for epoch in re.findall(r"(?:continues|checkpoint) after epoch (\d+)", output)]
-        return max(finished) + 1 if finished else 1 if "begins" in output else 0
 
-    def _output(self) -> str:
-        with open(self._log, "rb") as file:
-            file.seek(self._begin)
-            return file.read().decode(errors="replace")
+class _Training(_Process):
+    """A process that trains a run, of which the run's progress file tells."""
+
+    def __init__(self, settings: RunSettings, run: Path, *options: str) -> None:
+        self._run, self._identity = run, config_hash(settings)
+        config = write_settings(run, settings)
+        super().__init__(run.with_suffix(".log"), "train", "--run", str(run), "--config", str(config), *options)
+
+    def wait_for_epoch(self, condition: Callable[[int], bool]) -> int:
+        """Return the epoch that begins when the condition holds for it, or that in which the process has ended."""
+        epoch = 0
+
+        def reached() -> bool:
+            nonlocal epoch
+            epoch = self._epoch()
+            return condition(epoch)
+
+        self.wait_until(reached)
+        return epoch
+
+    def _epoch(self) -> int:
+        """Return the epoch that follows the newest checkpoint; 0 while the process is setting up."""
+        progress = read_progress(self._run, self._identity)
+        if progress is None:
+            return 0
+        newest = progress.attempts[-1]
+        is_own = newest.process == self.process_number and newest.state != "setting up"
+        return progress.saved_epoch + 1 if is_own else 0
 
 
 class _Undisturbed:
@@ -119,13 +130,10 @@ class _Undisturbed:
         self.score(self.folder).finish()
         self.scoring_seconds = monotonic() - start
 
-    def train(self, run: Path) -> _Process:
+    def train(self, run: Path) -> _Training:
         """Start training a run of the same settings."""
-        run.mkdir(parents=True, exist_ok=True)
-        config = run / resolved_name(self.settings)
-        config.write_text(canonical(self.settings), encoding="utf-8")
-        options = ["--config", str(config), "--device", self._device, "--checkpoint-epochs", "1", "--deterministic"]
-        return _Process(run.with_suffix(".log"), "train", "--run", str(run), *options)
+        options = ["--device", self._device, "--checkpoint-epochs", "1", "--deterministic"]
+        return _Training(self.settings, run, *options)
 
     def score(self, run: Path) -> _Process:
         """Start scoring a run."""
@@ -156,9 +164,7 @@ def kill_test(
     Raises:
         UserError: the run fails without being killed.
     """
-    _PROCESSES.set_forkserver_preload(
-        ["m3.training.run", "m3.training.scoring", "torch._dynamo"]
-    )  # starts take seconds
+    _PROCESSES.set_forkserver_preload(["m3.runs.train", "m3.runs.evaluate", "torch._dynamo"])  # starts take seconds
     say("trains and scores the undisturbed run")
     undisturbed = _Undisturbed(settings, folder, episodes, device)
     dice = random.Random(seed)

@@ -1,28 +1,20 @@
 """How far the runs of an experiment are, from the files in their folders alone."""
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from m3.config.experiment import Run
-from m3.config.identity import resolved_name
+from m3.config.identity import config_hash, resolved_name
 from m3.config.plan import Plan
-from m3.data.lease import living_holder
+from m3.files.names import SCORES, WEIGHTS
+from m3.files.progress import ProgressRecord, read_progress
+from m3.runs.failure import cause_of_failure
+from m3.runs.lease import living_holder
 
 State = Literal["done", "running", "waiting", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
-
-_TAIL_BYTES = 8192
-"""Of a log: enough for its latest epochs."""
-_EPOCH = re.compile(r"\| epoch (\d+)/\d+ \|.*?\| ([\d.]+) s \|.*?(?:\| (?:> )?([^|]*?) left)")
-_LEFT = re.compile("is being trained by|leaves the run to the newer job")
-"""In the last words of a job that left the run to another."""
-_TIME = re.compile(r"(\d+) (h|min|s)")
-_SECONDS = {"h": 3600, "min": 60, "s": 1}
 
 
 @dataclass(frozen=True)
@@ -80,82 +72,41 @@ def experiment_status(plan: Plan, results: Path) -> list[RunStatus]:
 
 def _run_status(plan: Plan, run: Run, folder: Path) -> RunStatus:
     settings = plan.runs[run]
-    resolved = folder / resolved_name(settings)
-    logs = _logs(folder, resolved)
-    epoch, rate, left = _progress(logs)
-    state, note = _state(folder, resolved, logs)
-    finished = (folder / "weights.safetensors").exists() and resolved.exists()
-    hours = sum(log.stat().st_mtime - _start(log) for log in logs) / 3600
+    resolved = (folder / resolved_name(settings)).exists()
+    progress = read_progress(folder, config_hash(settings)) if resolved else None
+    state, note = _state(folder, progress) if resolved else ("waiting", "")
+    finished = resolved and (folder / WEIGHTS).exists()
+    per_epoch = progress.seconds_per_epoch if progress else None
+    left = progress.seconds_left if progress else None
+    attempts = progress.attempts if progress else ()
     return RunStatus(
         run=run,
         state=state,
         note=note,
-        epoch=settings.epochs if finished else epoch,
+        epoch=settings.epochs if finished else progress.epoch if progress else 0,
         epochs=settings.epochs,
-        epochs_per_hour=rate,
+        epochs_per_hour=None if per_epoch is None else 3600 / max(per_epoch, 0.1),
         seconds_left=0.0 if finished else left,
-        attempts=len(logs),
-        hours=hours,
+        attempts=len(attempts),
+        hours=sum(attempt.seconds for attempt in attempts) / 3600,
         gpus=plan.resources[run.benchmark].train.gpu,
     )
 
 
-def _logs(folder: Path, resolved: Path) -> list[Path]:
-    """The logs of all attempts with these settings that had the run for themselves, oldest first."""
-    if not resolved.exists():
-        return []
-    since = int(resolved.stat().st_mtime)
-    logs = [log for log in sorted(folder.glob("logs/train-*.log")) if log.stat().st_mtime >= since]
-    return [log for log in logs if not any(map(_LEFT.search, _tail(log)[-1:]))]
-
-
-def _start(log: Path) -> float:
-    """When an attempt began, which its log's name tells."""
-    return datetime.strptime(log.stem, "train-%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-
-
-def _state(folder: Path, resolved: Path, logs: Sequence[Path]) -> tuple[State, str]:
-    if not resolved.exists():
-        return "waiting", ""
-    if (folder / "scores.h5").exists():
+def _state(folder: Path, progress: ProgressRecord | None) -> tuple[State, str]:
+    """Tell the state of a run that has its settings, and a note on it."""
+    if (folder / SCORES).exists():
         return "done", ""
     holder = living_holder(folder)
     if holder is not None:
         return "running", f"on {holder.host}"
-    if (folder / "weights.safetensors").exists():
+    if (folder / WEIGHTS).exists():
         return "waiting", "for its evaluation"
-    cause = _cause(folder, logs)
+    newest = progress.attempts[-1] if progress else None
+    cause = cause_of_failure(folder) or (newest.message if newest and newest.state == "failed" else "")
     if cause:
         return "failed", cause
-    return "waiting", "for its next job" if logs else ""
-
-
-def _cause(folder: Path, logs: Sequence[Path]) -> str:
-    """Why the last attempt failed; empty if it did not."""
-    try:
-        return str(json.loads((folder / "failure.json").read_text(encoding="utf-8"))["cause"])
-    except (OSError, ValueError, KeyError):
-        words = _tail(logs[-1])[-1:] if logs else []
-        return words[0].removeprefix("error: ") if words and words[0].startswith("error: ") else ""
-
-
-def _progress(logs: Sequence[Path]) -> tuple[int, float | None, float | None]:
-    """The latest epoch, how many there are per hour, and the seconds to the end."""
-    for log in reversed(logs):
-        found = [match for match in map(_EPOCH.search, _tail(log)) if match]
-        if found:
-            seconds = sum(float(match[2]) for match in found) / len(found)
-            left = sum(int(number) * _SECONDS[unit] for number, unit in _TIME.findall(found[-1][3]))
-            return int(found[-1][1]), 3600 / max(seconds, 0.1), float(left)
-    return 0, None, None
-
-
-def _tail(log: Path) -> list[str]:
-    """The last lines of a log that are not empty."""
-    with open(log, "rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    return [line for line in lines if line.strip()]
+    return "waiting", "for its next job" if newest else ""
 
 
 def totals(runs: Sequence[RunStatus]) -> Totals:

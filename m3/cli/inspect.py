@@ -5,10 +5,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from m3.files.names import ANY_SETTINGS, WEIGHTS
+
 HELP = "tell what files are, what is in them, and whether they are whole"
 
-EXAMPLES = """\
-python -m m3 validate $RUN/*.h5 $RUN/weights.safetensors $RUN/resolved-*.yaml
+EXAMPLES = f"""\
+python -m m3 inspect $RUN/*.h5 $RUN/{WEIGHTS} $RUN/{ANY_SETTINGS}
 """
 
 
@@ -37,7 +39,7 @@ def _description(path: Path) -> Iterable[str]:
 
 
 def _hdf5(path: Path) -> Iterable[str]:
-    from m3.data.hdf5 import describe
+    from m3.files.hdf5 import describe
 
     file = describe(path)
     yield f"{path}: whole, {file.format} version {file.version}"
@@ -50,7 +52,7 @@ def _hdf5(path: Path) -> Iterable[str]:
 
 def _weights(path: Path) -> Iterable[str]:
     from m3.config.identity import config_hash
-    from m3.training.weights import load_weights
+    from m3.runs.weights import load_weights
 
     weights = load_weights(path)
     settings = weights.settings

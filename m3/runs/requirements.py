@@ -9,8 +9,8 @@ from pathlib import Path
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.errors import UserError
+from m3.runs.checkpoint import KEPT_CHECKPOINTS
 
-KEPT_CHECKPOINTS = 2
 _COPIES_ON_DISK = 3
 """Parameters and the two moments of Adam are in a checkpoint."""
 _COPIES_IN_MEMORY = 7
@@ -23,7 +23,7 @@ _GROUPS = {
 
 
 @dataclass(frozen=True)
-class Needs:
+class Requirements:
     """Bytes. Batches, simulators and libraries come on top in memory: they depend on the machine."""
 
     experience: int
@@ -34,7 +34,7 @@ class Needs:
     """Experience and checkpoints."""
 
     @classmethod
-    def of(cls, settings: RunSettings, replay: Replay, parameter_bytes: int) -> "Needs":
+    def of(cls, settings: RunSettings, replay: Replay, parameter_bytes: int) -> "Requirements":
         """What a run needs until its end."""
         collecting = min(settings.collection.last_epoch or settings.epochs, settings.epochs)
         rows = min(collecting * settings.collection.steps_per_epoch, replay.capacity_rows)

@@ -8,17 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from m3.data.atomic import atomic_file
-from m3.errors import RunFailedError, UserError, is_out_of_memory
+from m3.errors import DivergedError, RunFailedError, UserError, is_out_of_memory
+from m3.files.atomic import atomic_file
+from m3.files.names import FAILURE
 
 MOST_FAILURES = 3
 """As many failures of one kind, without a checkpoint in between, mark the run as failed."""
 
 _logger = logging.getLogger(__name__)
-
-
-class DivergedError(UserError):
-    """A loss is not finite. Training again from the last checkpoint would come to the same."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,14 @@ class FailureRecord:
             _logger.warning("%s cannot be read and is ignored", self._path)
             return None
         return failure if failure.identity == self._identity else None
+
+
+def cause_of_failure(folder: Path) -> str:
+    """Read why a run failed last; empty where it did not, or has got past it."""
+    try:
+        return str(json.loads((folder / FAILURE).read_text(encoding="utf-8"))["cause"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _cause(error: Exception) -> str:

@@ -1,14 +1,15 @@
 """One writer per run: a file that names the process which trains the run, and shows that it is alive.
 
-The holder touches ``lease.json`` every ``HEARTBEAT_SECONDS``. Whether a holder is dead is decided by its process on the
-same machine, and by its heartbeat on another one: a process that runs there cannot be seen. Looking and taking over
-happen under a lock on ``lease.lock``, so that only one of many processes takes over. Should a file system shared by
+The holder touches the file every ``HEARTBEAT_SECONDS``. Whether a holder is dead is decided by its process on the same
+machine, and by its heartbeat on another one: a process that runs there cannot be seen. Looking and taking over
+happen under a lock on a second file, so that only one of many processes takes over. Should a file system shared by
 several machines not support such locks, the last one to take over holds the lease, and the others notice it before they
 write (``Lease.check``).
 
 Clocks play no part on the same machine. Ages of heartbeats are measured by the clock of the file system alone.
 """
 
+# filelock's SoftFileLease holds on to zombies, robs stopped processes, and has to watch another machine's old heartbeat.
 import contextlib
 import fcntl
 import json
@@ -24,11 +25,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from m3.data.atomic import atomic_file
 from m3.errors import OccupiedError, UserError
+from m3.files.atomic import atomic_file
+from m3.files.names import LEASE, LEASE_LOCK
 
-FILE = "lease.json"
-LOCK = "lease.lock"
 HEARTBEAT_SECONDS = 20.0
 DEAD_AFTER_SECONDS = 180.0
 """A heartbeat on another machine that is older than this is that of a dead process."""
@@ -65,11 +65,11 @@ class Lease:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / FILE
+        self._file = folder / LEASE
         self._holder = Holder(platform.node(), _machine(), os.getpid(), _start_of(os.getpid()) or "", uuid.uuid4().hex)
         with contextlib.suppress(OSError):  # why it cannot be written is said below
             folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / LOCK) as now:
+        with _locked(folder / LEASE_LOCK) as now:
             self._refuse_if_held(now)
             with atomic_file(self._file) as file:
                 file.write(json.dumps(asdict(self._holder), indent=1).encode())
@@ -92,7 +92,7 @@ class Lease:
         """Let the next process have the run."""
         self._ended.set()
         self._heart.join()
-        with _locked(self._file.with_name(LOCK)):
+        with _locked(self._file.with_name(LEASE_LOCK)):
             if _read(self._file) == self._holder:
                 self._file.unlink()
 
@@ -126,11 +126,11 @@ class Lease:
 
 def living_holder(folder: Path) -> Holder | None:
     """Who trains a run at the moment, looking only; none if nobody does. Clocks of other machines should be right."""
-    holder = _read(folder / FILE)
+    holder = _read(folder / LEASE)
     if holder is None:
         return None
     try:
-        age = time.time() - (folder / FILE).stat().st_mtime
+        age = time.time() - (folder / LEASE).stat().st_mtime
     except FileNotFoundError:
         return None
     return holder if _is_alive(holder, age) else None

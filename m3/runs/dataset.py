@@ -1,19 +1,16 @@
 """What a run has experienced, as a file that offline-RL tools read."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from m3.data import hdf5
-from m3.data.provenance import Provenance
-from m3.data.replay import Replay, Rows
+from m3.data.replay import Rows
+from m3.files import hdf5
+from m3.files.names import DATASET_FORMAT
+from m3.files.run_folder import identifying, provenance_of
+from m3.runs.loading import newest_checkpoint
 
-FORMAT = "m3.dataset"
 
-
-def export(
-    path: Path, replay: Replay, provenance: Provenance, scalars: Mapping[str, int | float | str | bool | None]
-) -> None:
-    """Write all finished episodes that the replay still stores, in the episode layout of Minari.
+def export_dataset(run: Path, output: Path) -> int:
+    """Write all finished episodes that a run's newest checkpoint still stores, in the episode layout of Minari.
 
     Episode i, oldest first, is the group ``episode_i`` with the attributes ``id`` and ``total_steps`` and, for T steps:
 
@@ -25,24 +22,28 @@ def export(
     Minari itself reads the file as ``data/main_data.hdf5`` of a dataset whose ``metadata.json`` names the spaces.
 
     Args:
-        path: the file, replaced if it exists.
-        replay: the source.
-        provenance: of the run.
-        scalars: more attributes of the file, such as task and frames per step.
+        run: the run's folder.
+        output: the file, replaced if it exists.
+
+    Returns:
+        the number of episodes.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the run has no checkpoint, or the file's folder cannot be written.
     """
+    settings, replay, _, frames_per_step = newest_checkpoint(run)
     episodes = replay.finished_episodes().tolist()
     total_steps = sum(end - first - 1 for first, end in episodes)
-    with hdf5.create(path, FORMAT, provenance) as file:
-        hdf5.fill(file, {**scalars, "total_episodes": len(episodes), "total_steps": total_steps})
+    with hdf5.create(output, DATASET_FORMAT, provenance_of(settings)) as file:
+        hdf5.fill(file, {**identifying(settings), "frames_per_step": frames_per_step})
+        hdf5.fill(file, {"total_episodes": len(episodes), "total_steps": total_steps})
         for index, (first, end) in enumerate(episodes):
             hdf5.fill(file, {f"episode_{index}": _episode(index, replay.rows(first, end))})
+    return len(episodes)
 
 
 def _episode(index: int, rows: Rows) -> hdf5.Tree:
-    """An episode's rows without what only the final row has: nothing was done on the last observation."""
+    """Return an episode's rows without what only the final row has: nothing was done on the last observation."""
     columns = rows.columns
     return {
         "id": index,

@@ -1,37 +1,34 @@
-"""A run's life: set up, resume, train, save."""
+"""A run's life: claim its folder, set up, resume, train, save, leave the results."""
 
 import math
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
 import torch
 
-from m3.config.identity import canonical, config_hash, resolved_name
+from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
-from m3.data.checkpoint import CheckpointFolder
-from m3.data.lease import Lease
-from m3.data.provenance import Provenance
 from m3.environments import Environment, VectorEnvironment, make_environment
 from m3.errors import OccupiedError, UserError
+from m3.files.names import CHECKPOINTS, FAILURE, METRICS, WEIGHTS
+from m3.files.run_folder import checkpoint_folder, refuse_other_settings
 from m3.nn.perceptual import load_lpips
+from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.failure import FailureRecord
+from m3.runs.lease import Lease
+from m3.runs.metrics import write_metrics
+from m3.runs.processes import Processes
+from m3.runs.progress import RunProgress
+from m3.runs.requirements import Requirements, folder_bytes, size
+from m3.runs.saving import CheckpointInterval, Saver
+from m3.runs.stops import Stop, StopNow
+from m3.runs.weights import save_weights
 from m3.tokenizers.image_vqvae import Perceptual
-from m3.training.failure import FailureRecord
-from m3.training.metrics import write_metrics
-from m3.training.needs import KEPT_CHECKPOINTS, Needs, folder_bytes, size
-from m3.training.processes import Processes
-from m3.training.progress import Progress
-from m3.training.saving import CheckpointInterval, Saver
-from m3.training.stops import Stop, StopNow
+from m3.training.devices import be_deterministic, select_device
 from m3.training.trainer import Trainer
-from m3.training.weights import save_weights
-
-WEIGHTS = "weights.safetensors"
-METRICS = "metrics.h5"
-CHECKPOINTS = "checkpoints"
-FAILURE = "failure.json"
 
 _WAIT_SECONDS = 1.0
 
@@ -39,27 +36,30 @@ AfterEpoch = Callable[[Trainer], None]
 """Looks at a run after each epoch, and changes nothing."""
 
 
-def train_run(
+def train(
     settings: RunSettings,
     folder: Path,
-    device: torch.device,
-    interval: CheckpointInterval,
-    pretrained: Path,
+    *,
+    device: str = "auto",
+    interval: CheckpointInterval = CheckpointInterval(),  # noqa: B008 (immutable)
+    pretrained: Path = Path("pretrained"),
+    deterministic: bool = False,
     stop: Stop | None = None,
     wait: bool = False,
-    after_epoch: AfterEpoch | None = None,
+    following: AbstractContextManager[AfterEpoch] | None = None,
 ) -> bool:
-    """Train a run to its end, from its newest checkpoint if it has one; leaves weights and metrics in its folder.
+    """Train a run to its end, from its newest checkpoint if it has one, and leave weights and metrics in its folder.
 
     Args:
         settings: the run.
         folder: of the run; checkpoints are in a subfolder named by the settings' hash, so other settings start anew.
-        device: where the networks are.
+        device: where the networks are: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         interval: between checkpoints.
         pretrained: folder of the perceptual distance's weights, read where the settings ask for it.
+        deterministic: whether a GPU has to give the same bits every time, which is slower; the CPU always does.
         stop: ends the process early; none: never.
         wait: for another process that trains the run, instead of refusing.
-        after_epoch: is called after each epoch, for example to show what was measured.
+        following: gives what is called after each epoch, for example to show what was measured.
 
     Returns:
         whether the run is finished. If not, the process was stopped, and the next call continues the run.
@@ -71,47 +71,36 @@ def train_run(
         UserError: something is missing or damaged, memory or disk do not suffice, the folder is of other settings, or
             the time budget does not suffice for an epoch.
     """
-    stop = stop or Stop()
-    progress = Progress(settings)
-    identity = config_hash(settings)
+    folder, stop, progress = Path(folder), stop or Stop(), RunProgress(settings)
     with ExitStack() as resources:
-        lease = _lease(folder, wait, stop, progress)
+        lease = _claim(folder, wait, stop, progress)
         if lease is None:
             return False
         resources.enter_context(lease)
-        _check_folder(folder, settings)
-        failures = FailureRecord(folder / FAILURE, identity)
+        resources.enter_context(_noting_the_end(folder, stop, progress))
+        refuse_other_settings(folder, settings)
+        failures = FailureRecord(folder / FAILURE, config_hash(settings))
         failures.raise_if_final()
-        trainer = set_up(settings, device, _perceptual(settings, pretrained, device), resources)
-        _say_start(trainer, settings, folder, identity, progress)
-        checkpoints = CheckpointFolder(folder / CHECKPOINTS / identity[:8], identity, KEPT_CHECKPOINTS)
+        where = select_device(device)
+        be_deterministic(where, also_on_gpu=deterministic)
+        after_epoch = resources.enter_context(following) if following is not None else None
+        trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources)
+        own_checkpoints = checkpoint_folder(folder, settings)
+        _say_start(trainer, folder, own_checkpoints, progress)
+        checkpoints = CheckpointFolder(own_checkpoints, config_hash(settings))
         saver = Saver(checkpoints, interval, lease, progress, stop)
-        saver.restore(trainer, device)
-        try:
-            finished = _train(trainer, saver, failures, stop, progress, settings.epochs, after_epoch)
-            if finished:
-                _write_results(trainer, saver, folder, stop)
-        except OccupiedError:
-            raise
-        except Exception as error:
-            raise failures.record(trainer.epoch, error, saver.epoch) from error
-    if finished:
-        progress.say(f"finished: {folder / WEIGHTS}, {folder / METRICS}")
+        saver.restore(trainer, where)
+        finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
+        if finished:
+            progress.end("finished")
+            progress.say(f"finished: {folder / WEIGHTS}, {folder / METRICS}")
+        else:
+            progress.end("stopped", stop.reason)
     return finished
 
 
-def _check_folder(folder: Path, settings: RunSettings) -> None:
-    """Refuse a folder that holds the settings of another run."""
-    found = [path.name for path in folder.glob("resolved-*.yaml")]
-    if found and resolved_name(settings) not in found:
-        raise UserError(
-            f"{folder} is now of the settings in {found[0]}, not of {resolved_name(settings)}: train those, or use "
-            "another folder"
-        )
-
-
-def _lease(folder: Path, wait: bool, stop: Stop, progress: Progress) -> Lease | None:
-    """The lease on a run, at once or once its holder has ended; none where the process was stopped while it waited."""
+def _claim(folder: Path, wait: bool, stop: Stop, progress: RunProgress) -> Lease | None:
+    """Take the lease on a run, at once or once its holder has ended; none where it is time to stop before."""
     waiting = False
     while not stop.due():
         try:
@@ -127,15 +116,31 @@ def _lease(folder: Path, wait: bool, stop: Stop, progress: Progress) -> Lease | 
     return None
 
 
+@contextmanager
+def _noting_the_end(folder: Path, stop: Stop, progress: RunProgress) -> Iterator[None]:
+    """Keep the progress file within the block, and write into it what ends the block early."""
+    progress.keep_file(folder)
+    try:
+        yield
+    except StopNow:
+        progress.end("stopped", stop.reason)
+        raise
+    except OccupiedError:
+        raise  # the file is another process's by now
+    except Exception as error:
+        progress.end("failed", next(iter(str(error).strip().splitlines()), type(error).__name__))
+        raise
+
+
 def _perceptual(settings: RunSettings, pretrained: Path, device: torch.device) -> Perceptual | None:
-    """The tokenizer's perceptual distance, where the settings ask for one."""
+    """Load the tokenizer's perceptual distance, where the settings ask for one."""
     if settings.tokenizer is None or settings.tokenizer.perceptual != "lpips":
         return None
     return load_lpips(pretrained).to(device)
 
 
 def set_up(settings: RunSettings, device: torch.device, perceptual: Perceptual | None, resources: ExitStack) -> Trainer:
-    """The run as it is before its first epoch. Environments are closed with ``resources``."""
+    """Make the run as it is before its first epoch. Environments are closed with ``resources``."""
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")
@@ -146,33 +151,55 @@ def set_up(settings: RunSettings, device: torch.device, perceptual: Perceptual |
     return trainer
 
 
-def _say_start(trainer: Trainer, settings: RunSettings, folder: Path, identity: str, progress: Progress) -> None:
+def _say_start(trainer: Trainer, folder: Path, checkpoints: Path, progress: RunProgress) -> None:
     """Say what the run needs, and whether other settings have left checkpoints.
 
     Raises:
         UserError: memory or disk do not suffice.
     """
-    own = folder / CHECKPOINTS / identity[:8]
     parameter_bytes = sum(parameter.nbytes for parameter in trainer.agent.parameters())
-    progress.say(Needs.of(settings, trainer.replay, parameter_bytes).check(folder, own))
-    others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != own]
-    if others and not own.exists():
+    progress.say(Requirements.of(trainer.settings, trainer.replay, parameter_bytes).check(folder, checkpoints))
+    others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != checkpoints]
+    if others and not checkpoints.exists():
         progress.say("is a new run: its settings, or the training version, are not those of earlier checkpoints here")
     for other in others:
         progress.say(f"not used: {other}, {size(folder_bytes(other))} of other settings; delete it to free the space")
 
 
-def _train(
+def _train_or_record(
     trainer: Trainer,
     saver: Saver,
     failures: FailureRecord,
     stop: Stop,
-    progress: Progress,
-    epochs: int,
+    progress: RunProgress,
+    folder: Path,
+    after_epoch: AfterEpoch | None,
+) -> bool:
+    """Train and leave the results; remember what went wrong. Whether the run is finished."""
+    try:
+        finished = _train_epochs(trainer, saver, failures, stop, progress, after_epoch)
+        if finished:
+            with suppress(StopNow), stop.postponed():
+                saver.lease.check()
+                refuse_other_settings(folder, trainer.settings)
+                write_results(trainer, saver.processes, folder)
+    except OccupiedError:
+        raise
+    except Exception as error:
+        raise failures.record(trainer.epoch, error, saver.epoch) from error
+    return finished
+
+
+def _train_epochs(
+    trainer: Trainer,
+    saver: Saver,
+    failures: FailureRecord,
+    stop: Stop,
+    progress: RunProgress,
     after_epoch: AfterEpoch | None,
 ) -> bool:
     """Train until the end, or until it is time to stop; whether it is the end."""
-    began = trainer.epoch
+    began, epochs = trainer.epoch, trainer.settings.epochs
     looked = 0.0  # the longest that after_epoch took, in seconds
     try:
         while trainer.epoch < epochs:
@@ -197,7 +224,7 @@ def _train(
     return saver.epoch == epochs
 
 
-def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: Progress, began: int) -> None:
+def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: RunProgress, began: int) -> None:
     """Say where training stopped, or refuse: without progress, starting again with this budget would never end."""
     cut_short = trainer.epoch > saver.epoch
     if saver.epoch == began and not stop.signalled:
@@ -210,24 +237,7 @@ def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: Progress,
         progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
 
 
-def _write_results(trainer: Trainer, saver: Saver, folder: Path, stop: Stop) -> None:
-    with suppress(StopNow), stop.postponed():
-        saver.lease.check()
-        _check_folder(folder, trainer.settings)
-        write_results(trainer, saver.processes, folder)
-
-
 def write_results(trainer: Trainer, processes: Processes, folder: Path) -> None:
     """Leave weights and metrics in a folder, of what the run has come to."""
-    settings = trainer.settings
-    save_weights(folder / WEIGHTS, trainer.agent, settings, trainer.collector.agent_steps)
-    provenance = Provenance(canonical(settings), config_hash(settings), [settings.seed], processes.device)
-    write_metrics(
-        folder / METRICS,
-        trainer.log,
-        trainer.collector.episodes,
-        processes.tree(),
-        settings,
-        trainer.frames_per_step,
-        provenance,
-    )
+    save_weights(folder / WEIGHTS, trainer.agent, trainer.settings, trainer.collector.agent_steps)
+    write_metrics(folder / METRICS, trainer, processes)

@@ -1,4 +1,4 @@
-"""What is shown is what happened, really and in the agent's mind."""
+"""What is shown is what happened, really and in the agent's online."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +11,9 @@ import torch
 
 import m3
 from m3.environments import Environment
-from m3.loading import LoadedAgent
-from m3.training.experience import newest_checkpoint
-from m3.watch.mind import Forecaster, Thought, to_observation, to_tokens
-from m3.watch.moments import Moment, dream_beside, play, play_dream, stored_episodes
+from m3.runs.loading import LoadedAgent, newest_checkpoint
+from m3.watch.online_agent import Decision, Forecaster, to_observation, to_tokens
+from m3.watch.streams import WatchedStep, dream_beside, play, play_dream, stored_episodes
 
 
 @pytest.fixture(scope="module")
@@ -28,50 +27,50 @@ def environment(agent: LoadedAgent) -> Iterator[Environment]:
         yield environment
 
 
-def replayed(agent: LoadedAgent, moments: list[Moment], seed: int) -> None:
-    """The moments' observations and rewards are those of the environment under the moments' actions."""
+def replayed(agent: LoadedAgent, stream: list[WatchedStep], seed: int) -> None:
+    """The stream' observations and rewards are those of the environment under the stream' actions."""
     environment = agent.make_environment()
     observation = environment.reset(seed=seed)
     total = 0.0
-    for moment in moments:
-        assert moment.episode_return == total
+    for watched in stream:
+        assert watched.episode_return == total
         for name, values in observation.items():
-            np.testing.assert_array_equal(moment.observation[name], values)
-        step = environment.step(moment.action)
-        assert moment.reward == step.reward
+            np.testing.assert_array_equal(watched.observation[name], values)
+        step = environment.step(watched.action)
+        assert watched.reward == step.reward
         observation, total = step.observation, total + step.reward
 
 
 def test_play_shows_the_environment_and_reconstructions(agent: LoadedAgent, environment: Environment) -> None:
-    moments = list(islice(play(agent, environment, 0.5, seed=4), 12))
-    replayed(agent, moments[:10], seed=4)
-    assert [moment.episode for moment in moments] == [1] * 10 + [2] * 2
-    assert [moment.step for moment in moments][9:] == [9, 0, 1]
-    for moment in moments:
-        np.testing.assert_array_equal(moment.other["token"], moment.observation["token"])
-        np.testing.assert_array_equal(moment.other["token_2d"], moment.observation["token_2d"])
-        np.testing.assert_allclose(moment.other["vector"], moment.observation["vector"], atol=0.06)
-        assert moment.other["image"].shape == moment.observation["image"].shape
-        assert moment.thought.probabilities[0].sum() == pytest.approx(1, abs=1e-5)
+    stream = list(islice(play(agent, environment, 0.5, seed=4), 12))
+    replayed(agent, stream[:10], seed=4)
+    assert [watched.episode for watched in stream] == [1] * 10 + [2] * 2
+    assert [watched.step for watched in stream][9:] == [9, 0, 1]
+    for watched in stream:
+        np.testing.assert_array_equal(watched.other["token"], watched.observation["token"])
+        np.testing.assert_array_equal(watched.other["token_2d"], watched.observation["token_2d"])
+        np.testing.assert_allclose(watched.other["vector"], watched.observation["vector"], atol=0.06)
+        assert watched.other["image"].shape == watched.observation["image"].shape
+        assert watched.decision.probabilities[0].sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_somebody_elses_actions_are_taken(agent: LoadedAgent, environment: Environment) -> None:
-    def choose(thought: Thought) -> np.ndarray:
+    def choose(decision: Decision) -> np.ndarray:
         return np.array([2], np.int64)
 
-    moments = list(islice(play(agent, environment, 0.5, 0, choose), 5))
-    assert {int(moment.action[0]) for moment in moments} == {2}
-    replayed(agent, moments, seed=0)
+    stream = list(islice(play(agent, environment, 0.5, 0, choose), 5))
+    assert {int(watched.action[0]) for watched in stream} == {2}
+    replayed(agent, stream, seed=0)
 
 
 def test_a_dream_begins_where_reality_is_and_then_leaves_it(agent: LoadedAgent, environment: Environment) -> None:
-    moments = list(islice(dream_beside(agent, environment, 0.5, seed=2, horizon=3), 10))
-    replayed(agent, moments, seed=2)
-    assert [moment.dream_step for moment in moments] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
-    for moment in moments:
-        kept = to_observation(agent.networks, to_tokens(agent.networks, moment.observation))
-        same = all(np.array_equal(kept[name], moment.other[name]) for name in kept)
-        assert same == (moment.dream_step == 0)
+    stream = list(islice(dream_beside(agent, environment, 0.5, seed=2, horizon=3), 10))
+    replayed(agent, stream, seed=2)
+    assert [watched.dream_step for watched in stream] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    for watched in stream:
+        kept = to_observation(agent.networks, to_tokens(agent.networks, watched.observation))
+        same = all(np.array_equal(kept[name], watched.other[name]) for name in kept)
+        assert same == (watched.dream_step == 0)
 
 
 def test_inside_the_dream_nothing_real_happens_after_its_beginning(
@@ -80,21 +79,21 @@ def test_inside_the_dream_nothing_real_happens_after_its_beginning(
     taken = []
     real_step = environment.step
     monkeypatch.setattr(environment, "step", lambda action: taken.append(action) or real_step(action))
-    moments = list(islice(play_dream(agent, environment, 0.5, 0, lambda thought: np.array([1])), 6))
-    first = [moment for moment in moments if moment.episode == 1]
-    assert len(taken) == len({moment.episode for moment in moments})  # one step of context before each dream
-    assert all(moment.reward is None for moment in moments)
-    assert first[-1].episode_return == pytest.approx(sum(moment.forecast.reward for moment in first[:-1]))
+    stream = list(islice(play_dream(agent, environment, 0.5, 0, lambda decision: np.array([1])), 6))
+    first = [watched for watched in stream if watched.episode == 1]
+    assert len(taken) == len({watched.episode for watched in stream})  # one step of context before each dream
+    assert all(watched.reward is None for watched in stream)
+    assert first[-1].episode_return == pytest.approx(sum(watched.forecast.reward for watched in first[:-1]))
 
 
 def test_stored_episodes_are_those_of_the_replay(run: Path, agent: LoadedAgent, environment: Environment) -> None:
     replay = newest_checkpoint(run).replay
     first, end = replay.finished_episodes()[-1]
     rows = replay.rows(first, end)
-    moments = list(islice(stored_episodes(agent, environment, replay, 0.5, 0), end - first - 1))
-    np.testing.assert_array_equal([m.action for m in moments], rows.columns["actions"][:-1])
-    np.testing.assert_array_equal([m.reward for m in moments], rows.columns["rewards"][:-1])
-    np.testing.assert_array_equal([m.observation["image"] for m in moments], rows.observations["image"][:-1])
+    stream = list(islice(stored_episodes(agent, environment, replay, 0.5, 0), end - first - 1))
+    np.testing.assert_array_equal([m.action for m in stream], rows.columns["actions"][:-1])
+    np.testing.assert_array_equal([m.reward for m in stream], rows.columns["rewards"][:-1])
+    np.testing.assert_array_equal([m.observation["image"] for m in stream], rows.observations["image"][:-1])
 
 
 def test_forecasts_of_a_followed_stream_are_those_of_the_whole_window(agent: LoadedAgent) -> None:

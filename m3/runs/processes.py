@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from m3.data.hdf5 import Tree
-from m3.data.provenance import collect
+from m3.files.hdf5 import Tree
+from m3.files.provenance import collect
 from m3.training.devices import device_name
 
 _TEXTS = ("created_by", "git_revision", "host", "device", "packages")
@@ -46,7 +46,7 @@ class Processes:
         return _changes(before, entry) if before else []
 
     def tree(self) -> Tree:
-        """A column for everything that is known of a process, as it is stored in metrics.h5."""
+        """Return a column for everything that is known of a process, as the run's metrics hold it."""
         texts: dict[str, Any] = {name: [entry[name] for entry in self._entries] for name in _TEXTS}
         return texts | {name: np.array([entry[name] for entry in self._entries]) for name in _NUMBERS}
 

@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import m3
-from m3.data.atomic import atomic_file, atomic_folder, durable_file
 from m3.data.replay import Replay, Rows
-from m3.data.tree import load_tree, save_tree
 from m3.errors import UserError
+from m3.files.atomic import atomic_file, atomic_folder, durable_file
+from m3.files.names import CHECKPOINT_FORMAT
+from m3.files.tree import load_tree, save_tree
 
-FORMAT = "m3.checkpoint"
 VERSION = 1
+KEPT_CHECKPOINTS = 2
+"""How many of a run are kept: should the newest be damaged, the one before is used."""
 
 _logger = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
@@ -71,7 +73,7 @@ class CheckpointFolder:
         keep: how many checkpoints to keep.
     """
 
-    def __init__(self, path: Path, identity: str, keep: int = 2) -> None:
+    def __init__(self, path: Path, identity: str, keep: int = KEPT_CHECKPOINTS) -> None:
         self._path = path
         self._identity = identity
         self._keep = keep
@@ -169,11 +171,11 @@ class CheckpointFolder:
             raise _DamagedError(f"{folder / _MANIFEST} cannot be read ({error})") from error
         if text != _sealed(content):
             raise _DamagedError(f"the checksum of {folder / _MANIFEST} does not match")
-        if (content["format"], content["format_version"]) != (FORMAT, VERSION):
+        if (content["format"], content["format_version"]) != (CHECKPOINT_FORMAT, VERSION):
             raise UserError(
                 f"{folder} is of format {content['format']} version {content['format_version']}, written by "
-                f"{content['created_by']}; this M3 reads {FORMAT} version {VERSION}: continue with that M3, or delete "
-                f"{self._path} to start the run anew"
+                f"{content['created_by']}; this M3 reads {CHECKPOINT_FORMAT} version {VERSION}: continue with that M3, "
+                f"or delete {self._path} to start the run anew"
             )
         if content["identity"] != self._identity:
             raise UserError(
@@ -225,7 +227,7 @@ def _check(path: Path, expected: _File) -> None:
 
 
 def _manifest_text(checkpoint: _Checkpoint) -> str:
-    head = {"format": FORMAT, "format_version": VERSION, "created_by": f"m3 {m3.__version__}"}
+    head = {"format": CHECKPOINT_FORMAT, "format_version": VERSION, "created_by": f"m3 {m3.__version__}"}
     return _sealed(head | asdict(checkpoint))
 
 

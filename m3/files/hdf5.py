@@ -7,7 +7,7 @@ crashes on a full disk.
 
 Arrays are datasets, lists of strings are datasets of UTF-8 strings, and scalars are attributes of their group:
 
-    with h5py.File("scores.h5") as file:
+    with h5py.File(path) as file:
         file["returns"][:], file.attrs["task"], file.attrs["config"]
 """
 
@@ -22,9 +22,9 @@ from typing import Any, Union
 import h5py
 import numpy as np
 
-from m3.data.atomic import atomic_file
-from m3.data.provenance import ATTRIBUTES, Provenance
 from m3.errors import UserError
+from m3.files.atomic import atomic_file
+from m3.files.provenance import ATTRIBUTES, Provenance
 
 Tree = Mapping[str, Union["Tree", np.ndarray, list[str], int, float, str, bool, None]]
 """Groups, datasets (arrays, lists of strings) and scalars by name. A name with slashes makes nested groups."""

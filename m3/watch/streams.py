@@ -1,4 +1,4 @@
-"""Streams of moments to look at: real episodes, dreams beside them, stored episodes, a person's own play."""
+"""Streams of steps to look at: real episodes, dreams beside them, stored episodes, a person's own play."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import torch
 
 from m3.data.replay import Replay
 from m3.environments import Environment
-from m3.loading import LoadedAgent
+from m3.runs.loading import LoadedAgent
 from m3.seeding import derive
 from m3.specs import Observation
-from m3.watch.mind import Forecast, Forecaster, Mind, Thought, to_observation, to_tokens
+from m3.watch.online_agent import Decision, Forecast, Forecaster, OnlineAgent, to_observation, to_tokens
 
 
 @dataclass(frozen=True)
-class Moment:
-    """An observation, what was done on it, and what came of it, really and in the agent's mind."""
+class WatchedStep:
+    """An observation, what was done on it, and what came of it, really and as the agent expected."""
 
     episode: int
     step: int
@@ -27,7 +27,7 @@ class Moment:
     other: Observation
     """What is left of the observation in the agent's tokens, or what it dreams instead."""
     action: np.ndarray
-    thought: Thought
+    decision: Decision
     """What the agent makes of the observation."""
     forecast: Forecast
     """What the world model expects of the action."""
@@ -39,13 +39,13 @@ class Moment:
     """Steps since the dream left reality."""
 
 
-Choose = Callable[[Thought], np.ndarray]
+Choose = Callable[[Decision], np.ndarray]
 """What to do: the agent's own action or somebody else's."""
 
 
-def own_action(thought: Thought) -> np.ndarray:
+def own_action(decision: Decision) -> np.ndarray:
     """The agent acts."""
-    return thought.action
+    return decision.action
 
 
 def generator_for(loaded: LoadedAgent, seed: int) -> torch.Generator:
@@ -55,29 +55,29 @@ def generator_for(loaded: LoadedAgent, seed: int) -> torch.Generator:
 
 def play(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, choose: Choose = own_action
-) -> Iterator[Moment]:
+) -> Iterator[WatchedStep]:
     """Episodes in the real environment, one after another, without end."""
-    mind = Mind(loaded, generator_for(loaded, seed), temperature)
+    online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     episode = 0
     while True:
         episode += 1
         observation = environment.reset(seed if episode == 1 else None)
-        mind.begin()
+        online.begin()
         total, step, over = 0.0, 0, False
         while not over:
             scene = environment.render()
-            thought = mind.see(to_tokens(mind.agent, observation))
-            action = choose(thought)
-            forecast = mind.act(action)
+            decision = online.observe(to_tokens(online.agent, observation))
+            action = choose(decision)
+            forecast = online.act(action)
             result = environment.step(action)
-            yield Moment(
+            yield WatchedStep(
                 episode=episode,
                 step=step,
                 scene=scene,
                 observation=observation,
-                other=to_observation(mind.agent, thought.tokens),
+                other=to_observation(online.agent, decision.tokens),
                 action=action,
-                thought=thought,
+                decision=decision,
                 forecast=forecast,
                 reward=result.reward,
                 episode_return=total,
@@ -89,38 +89,38 @@ def play(
 
 def dream_beside(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, horizon: int
-) -> Iterator[Moment]:
+) -> Iterator[WatchedStep]:
     """Real episodes, and beside them dreams of ``horizon`` steps.
 
     A dream begins with a real observation and the memory of what led there. From then on the world model gets what it
     has sampled itself, and the actions that the agent takes in reality.
     """
     dreamer = Forecaster(loaded.networks, loaded.settings.sequences, generator_for(loaded, derive(seed, "dream")))
-    mind = Mind(loaded, generator_for(loaded, seed), temperature)
+    online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     episode = 0
     while True:
         episode += 1
         observation = environment.reset(seed if episode == 1 else None)
-        mind.begin()
+        online.begin()
         total, step, over = 0.0, 0, False
         dream_step, tokens = 0, None
         while not over:
             scene = environment.render()
-            thought = mind.see(to_tokens(mind.agent, observation))
+            decision = online.observe(to_tokens(online.agent, observation))
             if tokens is None or dream_step == horizon:
-                dreamer.follow(mind.forecaster)
-                dream_step, tokens = 0, thought.tokens
-            mind.act(thought.action)
-            forecast = dreamer.step(torch.from_numpy(thought.action).to(loaded.device)[None])
-            result = environment.step(thought.action)
-            yield Moment(
+                dreamer.follow(online.forecaster)
+                dream_step, tokens = 0, decision.tokens
+            online.act(decision.action)
+            forecast = dreamer.step(torch.from_numpy(decision.action).to(loaded.device)[None])
+            result = environment.step(decision.action)
+            yield WatchedStep(
                 episode=episode,
                 step=step,
                 scene=scene,
                 observation=observation,
-                other=to_observation(mind.agent, tokens),
-                action=thought.action,
-                thought=thought,
+                other=to_observation(online.agent, tokens),
+                action=decision.action,
+                decision=decision,
                 forecast=forecast,
                 reward=result.reward,
                 episode_return=total,
@@ -134,38 +134,38 @@ def dream_beside(
 
 def play_dream(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, choose: Choose
-) -> Iterator[Moment]:
+) -> Iterator[WatchedStep]:
     """Episodes inside the world model: their first steps are real and the agent's, what follows is dreamt.
 
-    A dream ends where the world model says so, and the next one begins with another real start. Moments show the real
+    A dream ends where the world model says so, and the next one begins with another real start. Steps show the real
     observation with which it began beside the dream.
     """
-    mind = Mind(loaded, generator_for(loaded, seed), temperature)
+    online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     episode = 0
     while True:
         episode += 1
         observation = environment.reset(seed if episode == 1 else None)
-        mind.begin()
-        tokens = to_tokens(mind.agent, observation)
+        online.begin()
+        tokens = to_tokens(online.agent, observation)
         for _ in range(loaded.settings.sequences.context_length - 1):
-            action = mind.see(tokens).action
-            mind.act(action)
+            action = online.observe(tokens).action
+            online.act(action)
             observation = environment.step(action).observation
-            tokens = to_tokens(mind.agent, observation)
+            tokens = to_tokens(online.agent, observation)
         total, step, over = 0.0, 0, False
         while not over:
-            thought = mind.see(tokens)
-            action = choose(thought)
-            forecast = mind.act(action)
-            dreamt = to_observation(mind.agent, tokens)
-            yield Moment(
+            decision = online.observe(tokens)
+            action = choose(decision)
+            forecast = online.act(action)
+            dreamt = to_observation(online.agent, tokens)
+            yield WatchedStep(
                 episode=episode,
                 step=step,
                 scene=environment.draw(dreamt),
                 observation=observation,
                 other=dreamt,
                 action=action,
-                thought=thought,
+                decision=decision,
                 forecast=forecast,
                 reward=None,
                 episode_return=total,
@@ -178,26 +178,26 @@ def play_dream(
 
 def stored_episodes(
     loaded: LoadedAgent, environment: Environment, replay: Replay, temperature: float, seed: int
-) -> Iterator[Moment]:
+) -> Iterator[WatchedStep]:
     """The finished episodes of a replay, the latest first, and what the agent makes of them by now."""
-    mind = Mind(loaded, generator_for(loaded, seed), temperature)
+    online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     for number, (first, end) in enumerate(replay.finished_episodes()[::-1].tolist(), start=1):
-        mind.begin()
+        online.begin()
         rows = replay.rows(first, end)
         total = 0.0
         for step in range(end - first - 1):
             observation = {name: values[step] for name, values in rows.observations.items()}
             action, reward = rows.columns["actions"][step], float(rows.columns["rewards"][step])
-            thought = mind.see(to_tokens(mind.agent, observation))
-            forecast = mind.act(action)
-            yield Moment(
+            decision = online.observe(to_tokens(online.agent, observation))
+            forecast = online.act(action)
+            yield WatchedStep(
                 episode=number,
                 step=step,
                 scene=environment.draw(observation),
                 observation=observation,
-                other=to_observation(mind.agent, thought.tokens),
+                other=to_observation(online.agent, decision.tokens),
                 action=action,
-                thought=thought,
+                decision=decision,
                 forecast=forecast,
                 reward=reward,
                 episode_return=total,

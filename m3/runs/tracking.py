@@ -1,4 +1,4 @@
-"""Following a run in TensorBoard or Weights & Biases, from the metrics that end in metrics.h5."""
+"""Following a run in TensorBoard or Weights & Biases, from what the trainer measures."""
 
 import importlib.util
 from abc import ABC, abstractmethod
@@ -12,6 +12,7 @@ import torch
 from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
 from m3.errors import UserError, unknown_name
+from m3.files.names import TENSORBOARD
 from m3.specs import DiscreteActions
 from m3.training.trainer import Trainer
 
@@ -126,7 +127,7 @@ def make_tracker(name: str, folder: Path, settings: RunSettings) -> Tracker | No
         case "auto" if importlib.util.find_spec("tensorboard") is None:
             return None
         case "auto" | "tensorboard":
-            return TensorBoardTracker(folder / "tensorboard")
+            return TensorBoardTracker(folder / TENSORBOARD)
         case "wandb":
             return WandbTracker(folder, settings)
         case _:

@@ -1,0 +1,78 @@
+"""How far a run is: a small file of JSON, written while it trains, for the status of an experiment and for scripts."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from m3.files.atomic import atomic_file
+from m3.files.names import PROGRESS
+
+AttemptState = Literal["setting up", "training", "finished", "stopped", "failed"]
+
+
+class Attempt(BaseModel):
+    """One process that trained the run, or tried to."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    begun: datetime
+    updated: datetime
+    """When it last wrote this file."""
+    host: str
+    process: int
+    state: AttemptState
+    """Of a process that was killed, what it did then."""
+    message: str = ""
+    """Why it stopped or failed, in one line."""
+
+    @property
+    def seconds(self) -> float:
+        """From the beginning to the last word."""
+        return (self.updated - self.begun).total_seconds()
+
+
+class ProgressRecord(BaseModel):
+    """The content of a run's progress file."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: Literal["m3.progress"] = "m3.progress"
+    format_version: Literal[1] = 1
+    config_hash: str
+    """Of the run's settings: what other settings left in the folder does not count."""
+    benchmark: str
+    variant: str
+    task: str
+    seed: int
+    epochs: int
+    """Of the whole run."""
+    epoch: int = 0
+    """The last one that has ended."""
+    saved_epoch: int = 0
+    """Of the newest checkpoint: where the next process would continue."""
+    agent_steps: int = 0
+    seconds_per_epoch: float | None = None
+    """Lately; null before the first epoch."""
+    seconds_left: float | None = None
+    """To the end of training; null where nothing is known."""
+    at_least: bool = True
+    """Whether ``seconds_left`` is a lower bound, as some part of an epoch has not run yet."""
+    attempts: tuple[Attempt, ...] = ()
+    """Oldest first."""
+
+
+def read_progress(folder: Path, config_hash: str) -> ProgressRecord | None:
+    """Read how far a run is; none where it has not begun with these settings or the file cannot be understood."""
+    try:
+        record = ProgressRecord.model_validate_json((folder / PROGRESS).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return record if record.config_hash == config_hash else None
+
+
+def write_progress(folder: Path, record: ProgressRecord) -> None:
+    """Write the file, atomically. Raises UserError where the folder cannot be written."""
+    with atomic_file(folder / PROGRESS) as file:
+        file.write(record.model_dump_json(indent=1).encode() + b"\n")

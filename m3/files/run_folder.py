@@ -1,0 +1,78 @@
+"""A run's folder: the settings that it is of, and what its files say of the run."""
+
+from pathlib import Path
+
+from m3.config.identity import canonical, config_hash, read_resolved, resolved_name
+from m3.config.schema import RunSettings
+from m3.errors import UserError
+from m3.files.atomic import atomic_file
+from m3.files.names import ANY_SETTINGS, CHECKPOINTS, RESULTS
+from m3.files.provenance import Provenance
+
+
+def identifying(settings: RunSettings) -> dict[str, str | int]:
+    """Return the four names of a run, as its files hold them."""
+    return {
+        "benchmark": settings.benchmark,
+        "variant": settings.variant,
+        "task": settings.task,
+        "seed": settings.seed,
+    }
+
+
+def provenance_of(settings: RunSettings, device: str = "cpu") -> Provenance:
+    """Return where a file of one run comes from; ``device`` is the name of what computed its content."""
+    return Provenance(canonical(settings), config_hash(settings), [settings.seed], device)
+
+
+def checkpoint_folder(folder: Path, settings: RunSettings) -> Path:
+    """Return where checkpoints of a run with these settings are; other settings have another place."""
+    return folder / CHECKPOINTS / config_hash(settings)[:8]
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """Find the files of settings in a run's folder: one, or none before it is resolved."""
+    return sorted(folder.glob(ANY_SETTINGS))
+
+
+def read_settings(folder: Path) -> RunSettings:
+    """Read the settings in a run's folder.
+
+    Raises:
+        UserError: there are none, or more than one.
+    """
+    files = settings_files(folder)
+    if len(files) != 1:
+        raise UserError(f"{folder} has {len(files) or 'no'} {ANY_SETTINGS}; give the folder of one run")
+    return read_resolved(files[0])
+
+
+def write_settings(folder: Path, settings: RunSettings) -> Path:
+    """Make a folder the one of these settings.
+
+    What other settings left there is removed before the new settings appear, so that no interruption can leave old
+    results beside new settings. Checkpoints and logs stay: they carry the hash of their own settings.
+
+    Returns:
+        the file with the settings.
+    """
+    path = folder / resolved_name(settings)
+    outdated = [other for other in settings_files(folder) if other != path]
+    if outdated:
+        for name in RESULTS:
+            (folder / name).unlink(missing_ok=True)
+    for other in outdated:
+        other.unlink()
+    with atomic_file(path) as file:
+        file.write(canonical(settings).encode())
+    return path
+
+
+def refuse_other_settings(folder: Path, settings: RunSettings) -> None:
+    """Raise UserError where a folder holds the settings of another run."""
+    found = [path.name for path in settings_files(folder)]
+    if found and resolved_name(settings) not in found:
+        raise UserError(
+            f"{folder} is now of the settings in {found[0]}, not of {resolved_name(settings)}: train those, or use "
+            "another folder"
+        )

@@ -1,0 +1,1 @@
+"""A run on disk: train it, stop it, continue it, score it, read it."""

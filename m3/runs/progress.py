@@ -1,0 +1,176 @@
+"""What a person sees while a run trains, and what the run's progress file says."""
+
+import contextlib
+import math
+import os
+import platform
+import sys
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from time import monotonic
+from typing import Any
+
+from tqdm import tqdm
+
+from m3.config.identity import config_hash
+from m3.config.schema import RunSettings
+from m3.errors import UserError
+from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, write_progress
+from m3.files.run_folder import identifying
+from m3.training.schedule import T, Work, parts_of_epoch
+
+_SHOWN = {
+    "tokenizer/loss": "tokenizer loss",
+    "world_model/loss": "world model loss",
+    "controller/imagined_return": "imagined return",
+    "evaluation/return": "evaluation return",
+}
+"""Metrics of an epoch's line."""
+_LATEST_EPOCHS = 20
+"""Over which the time of an epoch is averaged."""
+
+
+def finish(work: Work[T], description: str, steps: int) -> T:
+    """Do all of the work, with a bar where the output is a terminal; return what the work returns."""
+    with tqdm(desc=description, total=steps, leave=False, disable=None) as bar:
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return end.value
+            bar.update()
+
+
+class RunProgress:
+    """Prints one line per epoch, on a terminal also a bar within the epoch, and keeps the run's progress file.
+
+    The time left assumes that every part's steps go on taking the time they took last. Parts that have not run yet are
+    unknown: the time is then given as a lower bound.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+        self._name = f"{settings.task} seed {settings.seed}"
+        self._seconds_per_step: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._latest: deque[float] = deque(maxlen=_LATEST_EPOCHS)
+        self._file: ProgressFile | None = None
+
+    def keep_file(self, folder: Path) -> None:
+        """Keep the progress file from here on, as a new attempt at the run: to be called once the run is ours."""
+        self._file = ProgressFile(folder, self._settings)
+
+    def say(self, text: str) -> None:
+        """Print one line that starts with the run's name."""
+        try:
+            tqdm.write(f"{self._name} | {text}", file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read it is gone; training goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def follow(self, part: str, steps: int, work: Work[T]) -> T:
+        """Do a part's ``steps`` steps, timing and showing them; return what the work returns."""
+        start = monotonic()
+        result = finish(work, f"{self._name} | {part}", steps)
+        self._seconds[part] = monotonic() - start
+        self._seconds_per_step[part] = self._seconds[part] / steps
+        return result
+
+    def end_epoch(self, epoch: int, agent_steps: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Print the epoch's line; return the seconds it took, in all and per part, as metrics."""
+        parts, self._seconds = self._seconds, {}
+        total = sum(parts.values())
+        self._latest.append(total)
+        left, complete = self._seconds_left(epoch)
+        fields = [
+            f"epoch {epoch}/{self._settings.epochs}",
+            f"{agent_steps} steps",
+            f"{total:.1f} s",
+            *([f"{self._settings.collection.steps_per_epoch / total:.0f} steps/s"] if "collect" in parts else []),
+            f"{'' if complete else '> '}{duration(left)} left",
+            *(f"{name} {metrics[key]:.4g}" for key, name in _SHOWN.items() if key in metrics),
+        ]
+        self.say(" | ".join(fields))
+        self._note(
+            epoch=epoch,
+            agent_steps=agent_steps,
+            seconds_per_epoch=fmean(self._latest),
+            seconds_left=left,
+            at_least=not complete,
+        )
+        return {"seconds": total} | {f"{part}/seconds": seconds for part, seconds in parts.items()}
+
+    def restored(self, epoch: int, agent_steps: int) -> None:
+        """Take note that training goes on after this epoch, which the newest checkpoint is of; 0: it begins."""
+        self._note("training", epoch=epoch, saved_epoch=epoch, agent_steps=agent_steps)
+
+    def saved(self, epoch: int) -> None:
+        """Take note of a checkpoint."""
+        self._note(saved_epoch=epoch)
+
+    def end(self, state: AttemptState, message: str = "") -> None:
+        """Take note of how this process ends."""
+        self._note(state, message)
+
+    def _note(self, state: AttemptState | None = None, message: str = "", **changes: Any) -> None:
+        if self._file is not None:
+            self._file.update(state, message, **changes)
+
+    def expected_seconds(self, epoch: int) -> float:
+        """Return how long an epoch will take; NaN while a part of it has not run yet."""
+        parts = parts_of_epoch(self._settings, epoch)
+        return sum(steps * self._seconds_per_step.get(part, math.nan) for part, steps in parts.items())
+
+    def _seconds_left(self, epoch: int) -> tuple[float, bool]:
+        """Return what is known of the time after an epoch, and whether that is all of it."""
+        known, complete = 0.0, True
+        for later in range(epoch + 1, self._settings.epochs + 1):
+            for part, steps in parts_of_epoch(self._settings, later).items():
+                known += steps * self._seconds_per_step.get(part, 0.0)
+                complete &= part in self._seconds_per_step
+        return known, complete
+
+
+class ProgressFile:
+    """The progress file of a run that this process trains; earlier attempts stay in it.
+
+    A file that cannot be written is no reason to stop training.
+    """
+
+    def __init__(self, folder: Path, settings: RunSettings) -> None:
+        self._folder = folder
+        identity = config_hash(settings)
+        now = datetime.now(UTC)
+        new = Attempt(begun=now, updated=now, host=platform.node(), process=os.getpid(), state="setting up")
+        before = read_progress(folder, identity)
+        run = {"config_hash": identity, "epochs": settings.epochs, **identifying(settings)}
+        record = before or ProgressRecord.model_validate(run)
+        self._record = record.model_copy(update={"attempts": (*record.attempts, new)})
+        self._write()
+
+    def update(self, state: AttemptState | None, message: str, **changes: Any) -> None:
+        """Write what has changed, and ``state`` where that has."""
+        *earlier, own = self._record.attempts
+        found = read_progress(self._folder, self._record.config_hash)
+        if found is not None and found.attempts[-1].begun != own.begun:
+            return  # another process has taken the run over
+        noted: dict[str, Any] = {"updated": datetime.now(UTC)}
+        if state is not None:
+            noted |= {"state": state, "message": message}
+        attempts = (*earlier, own.model_copy(update=noted))
+        self._record = self._record.model_copy(update={**changes, "attempts": attempts})
+        self._write()
+
+    def _write(self) -> None:
+        with contextlib.suppress(UserError):
+            write_progress(self._folder, self._record)
+
+
+def duration(seconds: float) -> str:
+    """Word a time for people, such as "2 h 05 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,37 @@
+"""What an epoch consists of, and what trains it tells whoever follows."""
+
+from collections.abc import Generator, Mapping
+from typing import Protocol, TypeVar
+
+from m3.config.schema import RunSettings
+
+T = TypeVar("T")
+Work = Generator[None, None, T]
+"""Work that yields after each of its steps and returns a result."""
+
+
+def parts_of_epoch(settings: RunSettings, epoch: int) -> dict[str, int]:
+    """Return the steps that an epoch takes of each part, in order; parts that do nothing in it are left out."""
+    last = settings.collection.last_epoch
+    schedules = {
+        "tokenizer": settings.tokenizer.schedule if settings.tokenizer else None,
+        "world_model": settings.world_model.schedule,
+        "controller": settings.controller.schedule,
+    }
+    parts = {"collect": settings.collection.steps_per_epoch} if last is None or epoch <= last else {}
+    for name, schedule in schedules.items():
+        if schedule is not None and epoch > schedule.start_after_epoch:
+            parts[name] = schedule.steps_per_epoch
+    if epoch % settings.evaluation.every_epochs == 0 or epoch == settings.epochs:
+        parts["evaluate"] = settings.evaluation.episodes
+    return parts
+
+
+class Progress(Protocol):
+    """Does the work of an epoch for the trainer, and times it."""
+
+    def follow(self, part: str, steps: int, work: Work[T]) -> T:
+        """Do all ``steps`` steps of a part's work; return what the work returns."""
+
+    def end_epoch(self, epoch: int, agent_steps: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Take note of an epoch's end; return the seconds it took, in all and per part, as metrics."""
