@@ -1,16 +1,29 @@
 """What a run has experienced, as a file that offline-RL tools read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from m3.data.replay import Rows
+from m3.data.replay import Replay, Rows
 from m3.files import hdf5
 from m3.files.names import DATASET_FORMAT
+from m3.files.provenance import Provenance
 from m3.files.run_folder import identifying, provenance_of
 from m3.runs.loading import newest_checkpoint
 
 
 def export_dataset(run: Path, output: Path) -> int:
-    """Write all finished episodes that a run's newest checkpoint still stores, in the episode layout of Minari.
+    """Write the finished episodes in the replay of a run's newest checkpoint; return their number.
+
+    Raises:
+        UserError: the run has no checkpoint, or the file's folder cannot be written.
+    """
+    settings, replay, _, frames_per_step = newest_checkpoint(run)
+    scalars = {**identifying(settings), "frames_per_step": frames_per_step}
+    return write_dataset(output, replay, provenance_of(settings), scalars)
+
+
+def write_dataset(path: Path, replay: Replay, provenance: Provenance, scalars: Mapping[str, int | str]) -> int:
+    """Write all finished episodes that a replay still stores, in the episode layout of Minari; return their number.
 
     Episode i, oldest first, is the group ``episode_i`` with the attributes ``id`` and ``total_steps`` and, for T steps:
 
@@ -22,21 +35,18 @@ def export_dataset(run: Path, output: Path) -> int:
     Minari itself reads the file as ``data/main_data.hdf5`` of a dataset whose ``metadata.json`` names the spaces.
 
     Args:
-        run: the run's folder.
-        output: the file, replaced if it exists.
-
-    Returns:
-        the number of episodes.
+        path: the file, replaced if it exists.
+        replay: the source.
+        provenance: of the run.
+        scalars: more attributes of the file, such as task and frames per step.
 
     Raises:
-        UserError: the run has no checkpoint, or the file's folder cannot be written.
+        UserError: the file's folder cannot be written.
     """
-    settings, replay, _, frames_per_step = newest_checkpoint(run)
     episodes = replay.finished_episodes().tolist()
     total_steps = sum(end - first - 1 for first, end in episodes)
-    with hdf5.create(output, DATASET_FORMAT, provenance_of(settings)) as file:
-        hdf5.fill(file, {**identifying(settings), "frames_per_step": frames_per_step})
-        hdf5.fill(file, {"total_episodes": len(episodes), "total_steps": total_steps})
+    with hdf5.create(path, DATASET_FORMAT, provenance) as file:
+        hdf5.fill(file, {**scalars, "total_episodes": len(episodes), "total_steps": total_steps})
         for index, (first, end) in enumerate(episodes):
             hdf5.fill(file, {f"episode_{index}": _episode(index, replay.rows(first, end))})
     return len(episodes)

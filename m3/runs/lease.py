@@ -9,7 +9,7 @@ write (``Lease.check``).
 Clocks play no part on the same machine. Ages of heartbeats are measured by the clock of the file system alone.
 """
 
-# filelock's SoftFileLease holds on to zombies, robs stopped processes, and has to watch another machine's old heartbeat.
+# filelock's SoftFileLease takes zombies for alive, robs stopped processes, and is slow with other machines' old leases.
 import contextlib
 import fcntl
 import json

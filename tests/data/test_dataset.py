@@ -10,7 +10,7 @@ from m3.runs import dataset
 
 def test_episodes_have_minaris_layout(tmp_path):
     replay = filled_replay([3, 1, 5], open_steps=4)
-    dataset.export(tmp_path / "dataset.h5", replay, provenance(), {"task": "toy", "frames_per_step": 4})
+    dataset.write_dataset(tmp_path / "dataset.h5", replay, provenance(), {"task": "toy", "frames_per_step": 4})
     with h5py.File(tmp_path / "dataset.h5") as file:
         assert (file.attrs["total_episodes"], file.attrs["total_steps"], file.attrs["task"]) == (3, 9, "toy")
         assert set(file) == {"episode_0", "episode_1", "episode_2"}
@@ -29,7 +29,7 @@ def test_episodes_have_minaris_layout(tmp_path):
 
 def test_only_stored_episodes_are_written(tmp_path):
     replay = filled_replay([5] * 10, capacity_rows=20)
-    dataset.export(tmp_path / "dataset.h5", replay, provenance(), {})
+    dataset.write_dataset(tmp_path / "dataset.h5", replay, provenance(), {})
     content, _ = hdf5.read(tmp_path / "dataset.h5", "m3.dataset")
     np.testing.assert_array_equal(
         content["episode_0"]["observations"]["vector"],
