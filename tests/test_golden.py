@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from m3.errors import UserError
-from m3.golden import verify_file
+from m3.reference.golden import verify_file
 
 GOLDEN = Path(__file__).parent / "golden"
 

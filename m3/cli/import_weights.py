@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from m3.config.experiment import Run
     from m3.config.loading import load_run
-    from m3.training.published import import_weights
+    from m3.reference.published import import_weights
     from m3.training.run import WEIGHTS
 
     settings = load_run(Run(args.benchmark, args.variant, args.task, args.seed))

@@ -27,9 +27,9 @@ _INCLUDED = (
 )
 """Folders and files on the training path. Settings are not: their values are a part of what a run is."""
 _EXCLUDED = (
-    *("agent/reference_weights.py", "environments/craftax_drawing.py", "environments/mujoco_rendering.py"),
+    *("environments/craftax_drawing.py", "environments/mujoco_rendering.py"),
     *("training/devices.py", "training/experience.py", "training/failure.py", "training/metrics.py"),
-    *("training/needs.py", "training/processes.py", "training/published.py", "training/run.py", "training/saving.py"),
+    *("training/needs.py", "training/processes.py", "training/run.py", "training/saving.py"),
     *("training/scoring.py", "training/snapshot.py", "training/state.py", "training/stops.py", "training/tracking.py"),
     "training/weights.py",
 )

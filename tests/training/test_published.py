@@ -1,19 +1,18 @@
 """Published checkpoints of the reference become weights of ours, or are refused in one line."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
 from m3.errors import UserError
-from m3.golden import small_agent
-from m3.training import published
-from m3.training.published import import_weights
+from m3.reference import published
+from m3.reference.golden import GoldenFile
+from m3.reference.golden_agent import small_agent
+from m3.reference.published import import_weights
 from m3.training.weights import load_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -24,15 +23,12 @@ class Case:
     """A golden agent: the reference's state, and our settings and spaces for it."""
 
     def __init__(self, name: str) -> None:
-        with np.load(GOLDEN / f"{name}.npz") as archive:
-            self.arrays = {key: archive[key] for key in archive.files}
-        self.settings, self.observations, self.actions = small_agent(
-            json.loads(str(self.arrays["config"])), self.arrays
-        )
+        self.arrays = GoldenFile(GOLDEN / f"{name}.npz")
+        self.settings, self.observations, self.actions = small_agent(self.arrays)
 
     @property
     def state(self) -> dict[str, Tensor]:
-        return {k.removeprefix("state/"): torch.tensor(a) for k, a in self.arrays.items() if k.startswith("state/")}
+        return self.arrays.below("state/")
 
 
 @pytest.fixture(params=AGENTS)
