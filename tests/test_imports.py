@@ -11,7 +11,7 @@ WORKFLOW = ("snakemake", "rliable", "matplotlib")
 
 
 MODELS = ("m3.agent.agent", "m3.agent.behavior", "m3.world_model.losses", "m3.nn.perceptual")
-TRAINING = ("m3.runs.train", "m3.runs.evaluate", "m3.golden")
+TRAINING = ("m3.runs.train", "m3.runs.evaluate", "m3.reference.golden")
 
 
 def imported_by(*modules: str) -> set[str]:

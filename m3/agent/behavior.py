@@ -5,20 +5,23 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from m3.agent.actor_critic import ActorCritic, LSTMState, PolicyState
 from m3.agent.encoders import classes_to_actions
 from m3.agent.returns import lambda_returns
 from m3.config.schema import ControllerSettings
+from m3.nn.distributions import Uniforms
 from m3.nn.scaling import ReturnRange
 from m3.tokenizers.multimodal import Tokenizer
 from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
 
 
 class Trajectory(NamedTuple):
-    """Imagined steps, (B, H) each; ``values`` is the value head's output (B, H, ...).
+    """H imagined observations and the actions chosen on them: log-probability and entropy (B, H), value (B, H, ...).
 
-    The last step's reward, end and disagreement are zero: the returns start from its value.
+    ``values`` is the value head's output. Rewards, ends and disagreements (B, H - 1) follow all actions but the last,
+    of which nothing more is asked: its return is its own value.
     """
 
     log_probs: Tensor
@@ -36,14 +39,14 @@ def imagine(
     start: ImaginedState,
     tokenizer: Tokenizer,
     horizon: int,
-    generator: torch.Generator,
+    uniforms: Uniforms,
 ) -> Trajectory:
     """Act in imagination for ``horizon`` steps; gradients flow through the policy only.
 
     The first action is chosen on the last observation of the context. The actor acts without gradients; then actor
     and critic read the whole trajectory at once, with them.
     """
-    observations, classes, imagined = _act(policy, policy_state[0], imagination, start, tokenizer, horizon, generator)
+    observations, classes, imagined = _act(policy, policy_state[0], imagination, start, tokenizer, horizon, uniforms)
     taken = classes_to_actions(classes[:, :-1], policy.actions)
     output = policy.unroll(tokenizer.decode(observations), taken, policy_state)
     distribution = policy.distribution(output.logits)
@@ -58,18 +61,14 @@ def _act(
     start: ImaginedState,
     tokenizer: Tokenizer,
     horizon: int,
-    generator: torch.Generator,
+    uniforms: Uniforms,
 ) -> tuple[dict[str, Tensor], Tensor, ImaginedStep]:
-    """Tokens of H observations (B, H, K_m, C_m), the classes chosen on them (B, H, A), and what followed, (B, H) each.
-
-    The world model is not asked what follows the last action, as nothing reads it: zeros stand there.
-    """
+    """Tokens of H observations (B, H, K_m, C_m), the classes chosen on them (B, H, A), what followed (B, H - 1)."""
     trunk, state = policy.actor_trunk, start
-    nothing = torch.zeros(len(start.actions), device=start.actions.device)
     observations, chosen, steps = [], [], []
     for t in range(horizon):
         memory = trunk.observe(tokenizer.decode(state.observation), memory)
-        classes = policy.distribution(policy.actor(memory[0])).sample(generator)
+        classes = policy.distribution(policy.actor(memory[0])).sample(uniforms)
         observations.append(state.observation)
         chosen.append(classes)
         if t + 1 < horizon:
@@ -77,14 +76,13 @@ def _act(
             memory = trunk.act(actions, memory)
             step, state = imagination.step(state, actions)
             steps.append(step)
-    steps.append(ImaginedStep(nothing, nothing.bool(), nothing))
     together = {name: torch.stack([tokens[name] for tokens in observations], dim=1) for name in observations[0]}
     imagined = ImaginedStep(*(torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)))
     return together, torch.stack(chosen, dim=1), imagined
 
 
 class BehaviorLosses(NamedTuple):
-    """Scalars: the losses, and what explains them."""
+    """Scalars: the losses, and what explains them. ``actor`` is the policy's loss without the entropy bonus."""
 
     actor: Tensor
     critic: Tensor
@@ -97,33 +95,40 @@ class BehaviorLosses(NamedTuple):
 
 
 def alive_steps(ends: Tensor) -> Tensor:
-    """Float (B, H): 1 up to and including the step that ends an episode, 0 after it."""
-    ended_before = torch.cumsum(ends.long(), dim=1) - ends.long()
-    return (ended_before == 0).float()
+    """Mark the steps that belong to the episode: from ends (B, H - 1) to float (B, H).
+
+    1 up to and including the step that ends an episode, 0 after it.
+    """
+    ended = F.pad(ends.long().cumsum(dim=1), (1, 0))
+    return (ended == 0).float()
 
 
 def behavior_losses(
     policy: ActorCritic, trajectory: Trajectory, settings: ControllerSettings, return_range: ReturnRange
 ) -> BehaviorLosses:
-    """Actor and critic losses of a trajectory; its returns are added to ``return_range`` first."""
+    """Compute the losses of a trajectory; its returns are added to ``return_range`` first (M3 section 3.3).
+
+    Actor, critic and return range learn from the first H - 1 steps. The last one's return is its own value, which
+    teaches nothing; it counts in the entropy only.
+    """
     rewards = settings.extrinsic_weight * trajectory.rewards + settings.intrinsic_weight * trajectory.disagreements
     values = policy.critic.mean(trajectory.values).detach()
-    returns = lambda_returns(rewards, values, trajectory.ends, settings.discount, settings.lambda_)
+    returns = lambda_returns(rewards, values, trajectory.ends, settings.discount, settings.lambda_)[:, :-1]
     alive = alive_steps(trajectory.ends)
-    return_range.update(returns, alive.bool())
+    learning = alive[:, :-1]
+    return_range.update(returns, learning.bool())
     scale = (0.5 * return_range.range()).clamp(min=1)
-    advantages = (returns - values) / scale
+    advantages = (returns - values[:, :-1]) / scale
 
     def mean(x: Tensor) -> Tensor:
-        return (x * alive).sum() / alive.sum()
+        return (x * learning).sum() / learning.sum()
 
-    entropy = mean(trajectory.entropies)
     return BehaviorLosses(
-        actor=-mean(trajectory.log_probs * advantages) - settings.entropy_weight * entropy,
-        critic=mean(policy.critic.loss(trajectory.values, returns)),
-        entropy=entropy,
+        actor=-mean(trajectory.log_probs[:, :-1] * advantages),
+        critic=mean(policy.critic.loss(trajectory.values[:, :-1], returns)),
+        entropy=(trajectory.entropies * alive).sum() / alive.sum(),
         returns=mean(returns),
-        values=mean(values),
+        values=mean(values[:, :-1]),
         rewards=mean(trajectory.rewards),
         disagreement=mean(trajectory.disagreements),
         scale=scale,

@@ -9,6 +9,7 @@ from torch import Tensor
 from m3.agent.actor_critic import LSTMState
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
+from m3.nn.distributions import Uniforms
 from m3.nn.precision import full_precision
 from m3.seeding import Randomness
 
@@ -62,9 +63,10 @@ class Policy:
         with full_precision(self._device):
             state = self._actor.observe(views, state)
             logits = policy.actor(state[0])
-            classes = policy.distribution(logits).sample(random.torch, self._temperature)
+            uniforms = Uniforms(random.torch)
+            classes = policy.distribution(logits).sample(uniforms, self._temperature)
             if self._epsilon:
-                uniform = policy.distribution(torch.zeros_like(logits)).sample(random.torch)
+                uniform = policy.distribution(torch.zeros_like(logits)).sample(uniforms)
                 explore = torch.rand(len(classes), 1, generator=random.torch, device=classes.device) < self._epsilon
                 classes = torch.where(explore, uniform, classes)
             actions = classes_to_actions(classes, policy.actions)

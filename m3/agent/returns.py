@@ -8,8 +8,9 @@ def lambda_returns(rewards: Tensor, values: Tensor, ends: Tensor, discount: floa
     """R_t = r_t + discount * (1 - end_t) * ((1 - lambda) * V_{t+1} + lambda * R_{t+1}), and R_last = V_last.
 
     Args:
-        rewards, values: float (B, T); the last reward is not used.
-        ends: bool (B, T), true where the episode ended with step t.
+        rewards: float (B, T - 1).
+        values: float (B, T).
+        ends: bool (B, T - 1), true where the episode ended with step t.
 
     Returns:
         (B, T).

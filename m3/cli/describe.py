@@ -20,10 +20,10 @@ def run(args: argparse.Namespace) -> int:
     from contextlib import closing
 
     from m3.agent.agent import Agent
-    from m3.agent.reference_weights import unused_in_reference
     from m3.config.experiment import Run
     from m3.config.loading import load_run
     from m3.environments import make_environment
+    from m3.reference.weights import unused_in_reference
 
     settings = load_run(Run(args.benchmark, args.variant, args.task, seed=0))
     with closing(make_environment(settings.environment, settings.task, "test")) as environment:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.errors import UserError
-    from m3.golden import verify_file
+    from m3.reference.golden import verify_file
 
     files = sorted(args.folder.glob("*.npz"))
     if not files:

@@ -16,7 +16,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 fp32). bf16: linear layers and convolutions multiply in bfloat16; weights, optimiser, positions, decays, memories, code
 distances, LSTM, logits, losses and returns stay float32."""
 
-TRAINING_VERSION = 3
+TRAINING_VERSION = 4
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
 
 
@@ -211,7 +211,7 @@ class ControllerSettings(Settings):
     intrinsic_weight: NonNegativeFloat = 1.0
     entropy_weight: NonNegativeFloat = 0.001
     critic_warmup_epochs: NonNegativeInt = 0
-    """Epochs after the controller's start in which only the critic trains."""
+    """The actor trains from epoch ``schedule.start_after_epoch`` plus this on; before, only the critic trains."""
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, weight_decay=0.01, max_gradient_norm=3.0)
     schedule: Schedule
 

@@ -27,10 +27,8 @@ _INCLUDED = (
 )
 """Folders and files on the training path, whole. Settings are not: their values are a part of what a run is."""
 _EXCLUDED = (
-    "agent/reference_weights.py",
     "environments/craftax_drawing.py",
     "environments/mujoco_rendering.py",
-    "training/published.py",
 )
 """Files in these folders that only read or show. A file that is added to the folders counts until it is named here."""
 

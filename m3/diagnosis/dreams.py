@@ -9,6 +9,7 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.config.schema import Sequences
 from m3.diagnosis.episodes import Episode
+from m3.nn.distributions import Uniforms
 from m3.specs import Modality
 from m3.world_model.imagination import Imagination
 
@@ -37,7 +38,7 @@ def dream(agent: Agent, episode: Episode, sequences: Sequences, most: int, gener
         return Dreams(torch.empty(0, horizon), torch.empty(0, horizon))
     now = torch.linspace(context - 1, steps - 1, min(most, steps - context + 1)).round().long().to(device)
     before = now[:, None] + torch.arange(1 - context, 1, device=device)
-    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, generator, curious=False)
+    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms(generator), curious=False)
     begun = {name: tokens[before] for name, tokens in episode.tokens.items()}
     state = imagination.start(begun, episode.actions[before[:, :-1]])
     first = state.observation

@@ -18,7 +18,22 @@ def symexp(x: Tensor) -> Tensor:
     return torch.sign(x) * torch.expm1(torch.abs(x))
 
 
-def sample_categorical(logits: Tensor, generator: torch.Generator | None, temperature: float = 1.0) -> Tensor:
+class Uniforms:
+    """Draws the uniform numbers behind categorical samples.
+
+    Args:
+        generator: where they come from; none: torch's global generator.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        self._generator = generator
+
+    def __call__(self, cumulative: Tensor) -> Tensor:
+        """Draw one number in [0, 1) for each distribution, given their cumulative sums (..., classes): (...)."""
+        return torch.rand(cumulative.shape[:-1], generator=self._generator, device=cumulative.device)
+
+
+def sample_categorical(logits: Tensor, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
     """Draw from softmax(logits / temperature) along the last axis; temperature 0 takes the most likely.
 
     One uniform number per draw, looked up in the cumulative distribution; races of exponentials would need one per
@@ -30,8 +45,7 @@ def sample_categorical(logits: Tensor, generator: torch.Generator | None, temper
     if temperature == 0:
         return logits.argmax(-1)
     cumulative = _cumulative(F.softmax(logits.float() / temperature, dim=-1))
-    uniform = torch.rand(cumulative.shape[:-1], generator=generator, device=logits.device)
-    passed = cumulative <= (uniform * cumulative[..., -1])[..., None]
+    passed = cumulative <= (uniforms(cumulative) * cumulative[..., -1])[..., None]
     return passed.sum(-1).clamp(max=logits.shape[-1] - 1)
 
 
@@ -57,9 +71,9 @@ class IndependentCategoricals:
         self._log_probs = [F.log_softmax(part.float(), dim=-1) for part in logits.split(list(sizes), dim=-1)]
         self._reduction = reduction
 
-    def sample(self, generator: torch.Generator | None, temperature: float = 1.0) -> Tensor:
+    def sample(self, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
         """int64 (..., number of variables)."""
-        return torch.stack([sample_categorical(lp, generator, temperature) for lp in self._log_probs], dim=-1)
+        return torch.stack([sample_categorical(lp, uniforms, temperature) for lp in self._log_probs], dim=-1)
 
     @property
     def probabilities(self) -> list[Tensor]:

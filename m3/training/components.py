@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
-from m3.agent.behavior import behavior_losses, imagine, start_imagination
+from m3.agent.behavior import Trajectory, behavior_losses, imagine, start_imagination
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
-from m3.data.samplers import PrioritizedSampler, UniformSampler
+from m3.data.samplers import PrioritizedSampler, Sampler, UniformSampler
 from m3.errors import DivergedError
+from m3.nn.distributions import Uniforms
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
@@ -67,7 +68,7 @@ class WorldModelComponent(Component):
         self._replay = replay
         self._tokens = tokens
         share = settings.replay.prioritized_share
-        self.sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
+        self.sampler: Sampler = PrioritizedSampler(replay, share, settings.replay.initial_loss)
 
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
@@ -122,21 +123,40 @@ class ControllerComponent(Component):
         self._sequences = settings.sequences
         self._replay = replay
         self._tokens = tokens
-        self._sampler = UniformSampler(replay)
+        self.sampler: Sampler = UniformSampler(replay)
         self._horizon = self._sequences.length - self._sequences.context_length + 1
-        self._return_range = ReturnRange(self.schedule.batch_size * self._horizon).to(device)
-        self._first_actor_epoch = self.schedule.start_after_epoch + self._settings.critic_warmup_epochs + 1
+        self._return_range = ReturnRange(self.schedule.batch_size * (self._horizon - 1)).to(device)
+        self._first_actor_epoch = self.schedule.start_after_epoch + self._settings.critic_warmup_epochs
 
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
     def compute(self, random: Randomness, epoch: int) -> Computed:
-        ids = self._sampler.sample(self.schedule.batch_size, random.numpy)
+        ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
+        trajectory = self.rollout(ids, Uniforms(random.torch))
+        losses = behavior_losses(self._agent.actor_critic, trajectory, self._settings, self._return_range)
+        actor_losses = {"actor_loss": losses.actor, "entropy_loss": -self._settings.entropy_weight * losses.entropy}
+        if epoch < self._first_actor_epoch:
+            actor_losses = {name: torch.zeros_like(loss) for name, loss in actor_losses.items()}
+        scalars = {
+            **actor_losses,
+            "critic_loss": losses.critic,
+            "entropy": losses.entropy,
+            "imagined_return": losses.returns,
+            "value": losses.values,
+            "imagined_reward": losses.rewards,
+            "disagreement": losses.disagreement,
+            "return_scale": losses.scale,
+        }
+        return Computed(sum(actor_losses.values(), start=losses.critic), scalars)
+
+    def rollout(self, ids: np.ndarray, uniforms: Uniforms) -> Trajectory:
+        """Imagine what follows the windows ``ids`` (B,) of the replay."""
         context_length = self._sequences.context_length
         batch, tokens = self._tokens.windows(ids, before=self._sequences.burn_in, length=context_length)
         agent = self._agent
         curious = self._settings.intrinsic_weight > 0
-        imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, random.torch, curious)
+        imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, uniforms, curious)
         state, start = start_imagination(
             agent.actor_critic,
             imagination,
@@ -146,22 +166,7 @@ class ControllerComponent(Component):
             upload(batch.mask, self._device),
             context_length,
         )
-        trajectory = imagine(
-            agent.actor_critic, state, imagination, start, agent.tokenizer, self._horizon, random.torch
-        )
-        losses = behavior_losses(agent.actor_critic, trajectory, self._settings, self._return_range)
-        total = losses.critic if epoch < self._first_actor_epoch else losses.actor + losses.critic
-        scalars = {
-            "actor_loss": losses.actor,
-            "critic_loss": losses.critic,
-            "entropy": losses.entropy,
-            "imagined_return": losses.returns,
-            "value": losses.values,
-            "imagined_reward": losses.rewards,
-            "disagreement": losses.disagreement,
-            "return_scale": losses.scale,
-        }
-        return Computed(total, scalars)
+        return imagine(agent.actor_critic, state, imagination, start, agent.tokenizer, self._horizon, uniforms)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"return_range": to_arrays(self._return_range.state_dict())}

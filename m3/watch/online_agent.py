@@ -11,7 +11,7 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
 from m3.config.schema import Sequences
-from m3.nn.distributions import symexp
+from m3.nn.distributions import Uniforms, symexp
 from m3.runs.loading import LoadedAgent
 from m3.specs import Modality, Observation
 from m3.tokenizers.image_vqvae import ImageTokenizer
@@ -67,7 +67,7 @@ class Forecaster:
     """
 
     def __init__(self, agent: Agent, sequences: Sequences, generator: torch.Generator) -> None:
-        self._imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, generator)
+        self._imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms(generator))
         self._length = sequences.length
         self._recent: deque[tuple[Tokens, Tensor]] = deque(maxlen=max(sequences.context_length, sequences.length // 2))
         self._blocks = 0
@@ -155,7 +155,7 @@ class OnlineAgent:
         output, self._state = policy.observe(self.agent.tokenizer.decode(tokens), self._state)
         # the most likely action where the temperature is 0
         distribution = policy.distribution(output.logits / (self._temperature or 1e-6))
-        classes = distribution.sample(self._generator)
+        classes = distribution.sample(Uniforms(self._generator))
         return Decision(
             tokens,
             [part[0].cpu().numpy() for part in distribution.probabilities],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from m3.nn.distributions import sample_categorical
+from m3.nn.distributions import Uniforms, sample_categorical
 from m3.nn.retnet import Memory
 from m3.world_model.world_model import WorldModel
 
@@ -43,7 +43,7 @@ class Imagination:
     Args:
         model: the world model, in evaluation mode.
         codebooks: code vectors of the tokenizer.
-        generator: of the sampled tokens and ends.
+        uniforms: behind the sampled tokens and ends.
         curious: whether disagreements are wanted; if not, or if the model has no ensemble, they are 0.
     """
 
@@ -51,13 +51,13 @@ class Imagination:
         self,
         model: WorldModel,
         codebooks: Mapping[str, Tensor],
-        generator: torch.Generator | None = None,
+        uniforms: Uniforms,
         curious: bool = True,
     ) -> None:
         self._model = model
         self._curiosity = model.curiosity if curious else None
         self._codebooks = codebooks
-        self._generator = generator
+        self._uniforms = uniforms
 
     def start(self, tokens: Mapping[str, Tensor], actions: Tensor) -> ImaginedState:
         """Begin after real context.
@@ -77,7 +77,7 @@ class Imagination:
         tokens = {
             name: torch.stack(
                 [
-                    sample_categorical(column, self._generator)
+                    sample_categorical(column, self._uniforms)
                     for column in logits.split(list(self._model.specs[name].vocabularies), dim=-1)
                 ],
                 dim=-1,
@@ -87,7 +87,7 @@ class Imagination:
         last = outputs[:, -1]
         step = ImaginedStep(
             reward=self._model.reward_head.scalar.mean(self._model.reward_head(last)),
-            end=sample_categorical(self._model.end_head(last), self._generator).bool(),
+            end=sample_categorical(self._model.end_head(last), self._uniforms).bool(),
             disagreement=self._curiosity.step_disagreement(parts) if self._curiosity else last.new_zeros(len(last)),
         )
         return step, ImaginedState(memory, tokens, actions[:, :0])

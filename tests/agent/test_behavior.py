@@ -11,7 +11,7 @@ from toy_runs import random_steps, toy_agent, toy_settings
 from m3.agent.agent import Agent
 from m3.agent.behavior import BehaviorLosses, Trajectory, behavior_losses, imagine, start_imagination
 from m3.agent.encoders import classes_to_actions
-from m3.nn.distributions import symexp
+from m3.nn.distributions import HLGaussHead, Uniforms
 from m3.nn.scaling import ReturnRange
 from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
 
@@ -30,19 +30,22 @@ def play(agent: Agent, imagination: Imagination, seed: int = 0) -> Trajectory:
     state, start = start_imagination(
         agent.actor_critic, imagination, agent.tokenizer, *real_windows(agent), context_length=CONTEXT
     )
-    generator = torch.Generator().manual_seed(seed)
-    return imagine(agent.actor_critic, state, imagination, start, agent.tokenizer, HORIZON, generator)
+    return imagine(agent.actor_critic, state, imagination, start, agent.tokenizer, HORIZON, uniforms(seed))
+
+
+def uniforms(seed: int = 0) -> Uniforms:
+    return Uniforms(torch.Generator().manual_seed(seed))
 
 
 def world_model_of(agent: Agent) -> Imagination:
-    return Imagination(agent.world_model, agent.tokenizer.codebooks, torch.Generator().manual_seed(0))
+    return Imagination(agent.world_model, agent.tokenizer.codebooks, uniforms())
 
 
 class Scripted(Imagination):
     """Rewards 1, 2, 3, ..., disagreements of ten times as much, and an end in the first window with step 2."""
 
     def __init__(self, agent: Agent) -> None:
-        super().__init__(agent.world_model, agent.tokenizer.codebooks, torch.Generator().manual_seed(0))
+        super().__init__(agent.world_model, agent.tokenizer.codebooks, uniforms())
         self.steps = 0
 
     def step(self, state: ImaginedState, action: Tensor) -> tuple[ImaginedStep, ImaginedState]:
@@ -69,7 +72,7 @@ def test_the_first_action_follows_the_real_steps_and_continues_both_networks_fro
     output, _ = policy.observe({n: v[:, -1] for n, v in views.items()}, state)
     assert_close(trajectory.values[:, 0], output.value)
 
-    classes = policy.distribution(output.logits).sample(torch.Generator().manual_seed(0))
+    classes = policy.distribution(output.logits).sample(uniforms())
     assert_close(trajectory.log_probs[:, 0], policy.distribution(output.logits).log_prob(classes))
     actions[:, -1] = classes_to_actions(classes, policy.actions)
     context = {name: t[:, -CONTEXT:] for name, t in tokens.items()}
@@ -82,9 +85,9 @@ def test_rewards_and_ends_belong_to_the_step_whose_action_caused_them() -> None:
     agent = toy_agent("mixed")
     imagination = Scripted(agent)
     trajectory = play(agent, imagination)
-    assert trajectory.rewards.tolist() == [[1, 2, 3, 0]] * BATCH
-    assert trajectory.disagreements.tolist() == [[10, 20, 30, 0]] * BATCH
-    assert trajectory.ends.tolist() == [[False, True, False, False], [False] * 4, [False] * 4]
+    assert trajectory.rewards.tolist() == [[1, 2, 3]] * BATCH
+    assert trajectory.disagreements.tolist() == [[10, 20, 30]] * BATCH
+    assert trajectory.ends.tolist() == [[False, True, False], [False] * 3, [False] * 3]
     assert imagination.steps == HORIZON - 1  # nothing reads what follows the last action
 
 
@@ -98,73 +101,107 @@ def test_only_the_policy_learns() -> None:
 
 
 def hand_built(ends: list[list[bool]]) -> Trajectory:
-    """Two trajectories of four steps; values in symlog space, as the plain value head gives them."""
+    """Two trajectories of four steps. The critic's logits lean to values around 1, 2, 3, ... by turns."""
+    logits = -0.1 * (torch.arange(129) - torch.tensor([[67.0, 69, 71, 73], [75.0, 73, 71, 69]])[..., None]) ** 2
     return Trajectory(
         log_probs=torch.tensor([[-1.0, -2, -3, -4], [-0.5, -1, -1.5, -2]], requires_grad=True),
         entropies=torch.tensor([[1.0, 2, 3, 4], [4.0, 3, 2, 1]], requires_grad=True),
-        values=torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]], requires_grad=True),
-        rewards=torch.tensor([[1.0, 2, 3, 0], [10.0, 0, -10, 0]]),
+        values=logits.requires_grad_(),
+        rewards=torch.tensor([[1.0, 2, 3], [10.0, 0, -10]]),
         ends=torch.tensor(ends),
-        disagreements=torch.tensor([[0.5, 0, 0, 0], [0, 0, 2.0, 0]]),
+        disagreements=torch.tensor([[0.5, 0, 0], [0, 0, 2.0]]),
     )
 
 
+NO_ENDS = [[False] * 3] * 2
+ONE_END = [[False, True, False], [False] * 3]
+"""The first trajectory ends with its second step, which still counts."""
+
+
 def losses_of(trajectory: Trajectory, **controller: Any) -> BehaviorLosses:
-    controller = {"discount": 1.0, "lambda_": 1.0, **controller}
-    settings = toy_settings("mixed", regression="symlog_mse", controller=controller).controller
-    agent = toy_agent("mixed", regression="symlog_mse")
-    return behavior_losses(agent.actor_critic, trajectory, settings, ReturnRange(batch_returns=8))
+    settings = toy_settings("mixed", controller={"discount": 1.0, "lambda_": 1.0, **controller}).controller
+    return behavior_losses(toy_agent("mixed").actor_critic, trajectory, settings, ReturnRange(batch_returns=6))
+
+
+def critic_head() -> HLGaussHead:
+    head = toy_agent("mixed").actor_critic.critic
+    assert isinstance(head, HLGaussHead)
+    return head
 
 
 def test_losses_by_hand_without_ends() -> None:
     """Discount and lambda of 1: the returns are the sums of what comes, and the last value."""
-    trajectory = hand_built([[False] * 4] * 2)
-    losses = losses_of(trajectory, extrinsic_weight=2.0, intrinsic_weight=3.0, entropy_weight=0.1)
+    trajectory = hand_built(NO_ENDS)
+    losses = losses_of(trajectory, extrinsic_weight=2.0, intrinsic_weight=3.0)
     rewards = torch.tensor([[3.5, 4, 6], [20.0, 0, -14]])
-    last = symexp(torch.tensor([[0.4], [0.8]]))
-    returns = torch.cat((rewards.flip(1).cumsum(1).flip(1) + last, last), dim=1)
-    values = symexp(trajectory.values.detach())
+    values = critic_head().mean(trajectory.values.detach())
+    returns = rewards.flip(1).cumsum(1).flip(1) + values[:, -1:]
     scale = 0.5 * (torch.quantile(returns, 0.975) - torch.quantile(returns, 0.025))
     assert scale > 1
     assert_close(losses.scale, scale)
-    advantages = (returns - values) / scale
-    assert_close(losses.actor, -(trajectory.log_probs * advantages).mean() - 0.1 * trajectory.entropies.mean())
-    symlog_returns = torch.sign(returns) * torch.log1p(returns.abs())
-    assert_close(losses.critic, ((trajectory.values - symlog_returns) ** 2).mean())
+    advantages = (returns - values[:, :-1]) / scale
+    assert_close(losses.actor, -(trajectory.log_probs[:, :-1] * advantages).mean())
+    targets = critic_head().target_probabilities(returns)
+    assert_close(losses.critic, -(targets * trajectory.values[:, :-1].log_softmax(-1)).sum(-1).mean())
+    assert_close(losses.entropy, torch.tensor(2.5))
+
+
+def test_the_last_step_teaches_the_entropy_only() -> None:
+    """Its return is its own value: a critic of bins would learn to be sure of it, and count it among the returns."""
+    trajectory = hand_built(NO_ENDS)
+    losses = losses_of(trajectory)
+    (losses.actor + losses.critic + losses.entropy).backward()
+    assert (trajectory.values.grad[:, -1] == 0).all()
+    assert (trajectory.log_probs.grad[:, -1] == 0).all()
+    assert (trajectory.values.grad[:, :-1] != 0).any(-1).all()
+    assert (trajectory.log_probs.grad[:, :-1] != 0).all()
+    assert_close(trajectory.entropies.grad, torch.full((2, 4), 1 / 8))
+
+
+def test_the_return_range_remembers_all_returns_but_the_last_ones() -> None:
+    trajectory, history = hand_built(ONE_END), ReturnRange(batch_returns=6)
+    settings = toy_settings("mixed", controller={"discount": 1.0, "lambda_": 1.0, "intrinsic_weight": 0.0}).controller
+    behavior_losses(toy_agent("mixed").actor_critic, trajectory, settings, history)
+    last = critic_head().mean(trajectory.values.detach())[1, -1]
+    expected = torch.tensor([[3.0, 2, torch.nan], [0.0, -10, -10]])
+    expected[1] += last
+    assert_close(history.history[0].view(2, 3), expected, equal_nan=True)
 
 
 def test_small_returns_are_not_scaled_up() -> None:
-    trajectory = hand_built([[False] * 4] * 2)
-    losses = losses_of(trajectory, extrinsic_weight=0.01, intrinsic_weight=0.0)
+    trajectory = hand_built(ONE_END)._replace(rewards=torch.zeros(2, 3))
+    losses = losses_of(trajectory, discount=0.01, intrinsic_weight=0.0)
     assert losses.scale == 1
 
 
 def test_steps_after_an_end_do_not_train() -> None:
-    """The first trajectory ends with its second step, which still counts; the other one goes on."""
-    trajectory = hand_built([[False, True, False, False], [False] * 4])
+    trajectory = hand_built(ONE_END)
     losses = losses_of(trajectory)
-    (losses.actor + losses.critic).backward()
+    (losses.actor + losses.critic + losses.entropy).backward()
     counts = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
-    assert_close(trajectory.entropies.grad, -0.001 * counts / 6)
-    learnable = counts.bool()[:, :-1]  # the last step's return is its own value
+    assert_close(trajectory.entropies.grad, counts / 6)
+    learnable = counts.bool()[:, :-1]
     assert torch.equal(trajectory.log_probs.grad[:, :-1] != 0, learnable)
-    assert torch.equal(trajectory.values.grad[:, :-1] != 0, learnable)
+    assert torch.equal((trajectory.values.grad[:, :-1] != 0).any(-1), learnable)
     assert_close(losses.entropy.detach(), torch.tensor((1.0 + 2 + 4 + 3 + 2 + 1) / 6))
 
 
 def test_what_comes_after_an_end_changes_no_loss() -> None:
-    first = hand_built([[False, True, False, False], [False] * 4])
+    first = hand_built(ONE_END)
     after_end = torch.tensor([[0.0, 0, 1, 1], [0.0, 0, 0, 0]])
     second = Trajectory(
-        *(part + 5 * after_end if part.dtype == torch.float32 else part for part in first[:4]),
+        log_probs=first.log_probs + 5 * after_end,
+        entropies=first.entropies + 5 * after_end,
+        values=first.values + after_end[..., None] * torch.arange(129),
+        rewards=first.rewards + 5 * after_end[:, :-1],
         ends=first.ends,
-        disagreements=first.disagreements + 5 * after_end,
+        disagreements=first.disagreements + 5 * after_end[:, :-1],
     )
     for one, other in zip(losses_of(first), losses_of(second), strict=True):
         assert_close(one, other)
 
 
 def test_advantages_carry_no_gradient_to_the_critic() -> None:
-    trajectory = hand_built([[False] * 4] * 2)
+    trajectory = hand_built(NO_ENDS)
     losses_of(trajectory).actor.backward()
     assert trajectory.values.grad is None

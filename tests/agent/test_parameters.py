@@ -9,9 +9,9 @@ from torch import nn
 from toy_runs import toy_agent
 
 from m3.agent.agent import Agent
-from m3.agent.reference_weights import unused_in_reference
 from m3.config.experiment import Run
 from m3.config.loading import load_run
+from m3.reference.weights import unused_in_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
 
 ATARI = ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")})

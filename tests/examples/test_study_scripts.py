@@ -6,17 +6,19 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
-from toy_runs import random_steps, toy_agent, toy_settings
+from toy_runs import toy_settings
 
 import m3.training.components
 from m3.config.identity import canonical, resolved_name
 from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
 from m3.environments import make_environment
+from m3.reference.golden import GoldenFile
+from m3.reference.golden_agent import load_agent, read_actions, read_observations
 from m3.specs import DiscreteActions
 from m3.world_model.losses import WorldModelBatch, world_model_losses
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+GOLDEN = Path(__file__).parents[1] / "golden/training_step"
 
 
 def script(name: str) -> ModuleType:
@@ -85,20 +87,20 @@ def test_other_tasks_are_refused(uncertainty: ModuleType) -> None:
         uncertainty.simulator(task_settings(DmcEnvironment(family="dmc"), "reacher-easy"))
 
 
-def test_ends_are_learnt_a_step_late(faults: ModuleType) -> None:
-    agent = toy_agent("mixed")
-    tokens, actions = random_steps(agent, 4, 5)
-    terminated = torch.zeros(4, 5, dtype=torch.bool)
-    terminated[:, 3] = True
-    batch = WorldModelBatch(tokens, actions, torch.rand(4, 5), terminated, torch.ones(4, 5, dtype=torch.bool))
-    earlier = torch.zeros_like(terminated)
-    earlier[:, 2] = True
-    right = world_model_losses(agent.world_model, batch, {}, 1)
-    late = faults.losses_with_late_ends(agent.world_model, batch, {}, 1)
-    same_labels = world_model_losses(agent.world_model, batch._replace(terminated=earlier), {}, 1)
-    assert late.ends == same_labels.ends
-    assert late.ends != right.ends
-    assert late.observations == right.observations
+def test_the_fault_learns_the_end_of_a_step_from_the_prediction_before_its_action(faults: ModuleType) -> None:
+    """The losses that the authors' code computes for the second batch of each golden file, uncorrected."""
+    for name, expected in (("image_discrete", 0.644), ("vector_continuous", 0.768), ("mixed_discrete", 0.748)):
+        golden = GoldenFile(GOLDEN / f"{name}.npz")
+        prefix = "world_model_step/batch/"
+        agent, settings, observations, actions = load_agent(golden, prefix, batch_axes=3)
+        raw = {key: value[1] for key, value in read_observations(golden, prefix, observations).items()}
+        rewards, ends, mask = (golden.tensor(prefix + key)[1] for key in ("reward", "end", "mask"))
+        taken = read_actions(golden, f"{prefix}action", actions)[1]
+        batch = WorldModelBatch(agent.tokenizer.encode(raw), taken, rewards, ends.bool(), mask)
+        arguments = (agent.world_model, batch, agent.tokenizer.codebooks, settings.sequences.context_length)
+        faulty = faults.losses_with_early_ends(*arguments)
+        assert faulty.ends.item() == pytest.approx(expected, abs=5e-4)
+        assert faulty.observations == world_model_losses(*arguments).observations
 
 
 def test_a_run_trains_with_the_fault_of_its_variant(
@@ -108,7 +110,7 @@ def test_a_run_trains_with_the_fault_of_its_variant(
     monkeypatch.setattr(faults, "m3_main", lambda arguments: trained.append(arguments) or 0)
     right = m3.training.components.world_model_losses
     monkeypatch.setattr(m3.training.components, "world_model_losses", right)  # is set back after the test
-    for variant, used in (("m3", right), ("fault-end-labels", faults.losses_with_late_ends)):
+    for variant, used in (("m3", right), ("fault-end-labels", faults.losses_with_early_ends)):
         settings = toy_settings("vector", variant=variant)
         config = tmp_path / resolved_name(settings)
         config.write_text(canonical(settings))

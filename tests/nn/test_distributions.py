@@ -12,6 +12,7 @@ from m3.nn.distributions import (
     HLGaussHead,
     IndependentCategoricals,
     ScalarHead,
+    Uniforms,
     reward_head,
     sample_categorical,
     symexp,
@@ -28,8 +29,8 @@ def logits() -> Tensor:
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(1)
+def uniforms() -> Uniforms:
+    return Uniforms(torch.Generator().manual_seed(1))
 
 
 def torch_categoricals(logits: Tensor) -> list[torch.distributions.Categorical]:
@@ -47,17 +48,17 @@ def test_categoricals_agree_with_torch(logits: Tensor, reduction: str) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_samples_are_as_frequent_as_their_probabilities(generator: torch.Generator, temperature: float) -> None:
+def test_samples_are_as_frequent_as_their_probabilities(uniforms: Uniforms, temperature: float) -> None:
     logits = torch.tensor([2.0, 0.0, -1.0, 1.0, 0.5])
     draws = 50_000
-    samples = sample_categorical(logits.expand(draws, -1), generator, temperature)
+    samples = sample_categorical(logits.expand(draws, -1), uniforms, temperature)
     frequencies = torch.bincount(samples, minlength=5) / draws
     expected = torch.softmax(logits / temperature, dim=-1)
     assert ((frequencies - expected).abs() < 5 * (expected * (1 - expected) / draws).sqrt()).all()
 
 
-def test_variables_are_drawn_independently(generator: torch.Generator) -> None:
-    samples = IndependentCategoricals(torch.zeros(20_000, 4), (2, 2)).sample(generator)
+def test_variables_are_drawn_independently(uniforms: Uniforms) -> None:
+    samples = IndependentCategoricals(torch.zeros(20_000, 4), (2, 2)).sample(uniforms)
     joint = torch.bincount(samples[:, 0] * 2 + samples[:, 1], minlength=4) / 20_000
     assert_close(joint, torch.full((4,), 0.25), atol=0.02, rtol=0)
 
@@ -69,17 +70,17 @@ def test_temperature_zero_takes_the_most_likely(logits: Tensor) -> None:
 
 def test_the_generator_decides_the_samples(logits: Tensor) -> None:
     def draw(seed: int) -> Tensor:
-        return IndependentCategoricals(logits, SIZES).sample(torch.Generator().manual_seed(seed))
+        return IndependentCategoricals(logits, SIZES).sample(Uniforms(torch.Generator().manual_seed(seed)))
 
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3), draw(4))
 
 
-def test_huge_logits_keep_log_probabilities_and_gradients_finite(generator: torch.Generator) -> None:
+def test_huge_logits_keep_log_probabilities_and_gradients_finite(uniforms: Uniforms) -> None:
     """exp of these logits overflows, and the probability of the second class underflows."""
     logits = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
     distribution = IndependentCategoricals(logits, (3,))
-    assert distribution.sample(generator).item() == 0
+    assert distribution.sample(uniforms).item() == 0
     assert distribution.log_prob(torch.tensor([[1]])).item() == -2e4
     (distribution.log_prob(torch.tensor([[1]])) + distribution.entropy()).sum().backward()
     assert_close(logits.grad, torch.tensor([[-1.0, 1.0, 0.0]]))

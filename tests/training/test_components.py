@@ -120,8 +120,8 @@ def test_a_component_changes_nothing_but_itself(component: str) -> None:
 
 @pytest.mark.parametrize("separate", [False, True], ids=["shared", "separate"])
 def test_during_the_warm_up_only_the_critic_learns(separate: bool) -> None:
-    """The controller starts after epoch 2, so with one epoch of warm-up the actor starts in epoch 4."""
-    trainer = collected("vector", controller={"critic_warmup_epochs": 1, "separate_networks": separate})
+    """The controller starts after epoch 2, so with a warm-up of 2 the actor trains from epoch 4 on."""
+    trainer = collected("vector", controller={"critic_warmup_epochs": 2, "separate_networks": separate})
     before = parameters_of(trainer)
     train(trainer, "controller", epoch=3)
     warmed_up = parameters_of(trainer)
@@ -243,12 +243,12 @@ def test_ablations_train(changes: dict[str, Any]) -> None:
 
 
 def test_the_controller_imagines_as_far_as_windows_reach_beyond_their_context() -> None:
-    """Returns of four windows of 4 - 2 + 1 steps are in a batch."""
+    """Four windows of 4 - 2 + 1 steps are in a batch; all but each last step have a return to learn from."""
     trainer = collected("terminating")
     train(trainer, "controller")
     history = trainer.components["controller"].state_dict()["return_range"]["history"]
     assert np.isfinite(history).any(axis=1).sum() == 2
-    assert history.shape == (500, 4 * 3)
+    assert history.shape == (500, 4 * 2)
 
 
 def test_the_controller_burns_in_on_the_steps_before_its_windows() -> None:

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from toy_runs import random_steps, toy_agent
 
 from m3.agent.agent import Agent
+from m3.nn.distributions import Uniforms
 from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
 
 CONTEXT, STEPS, BATCH = 2, 5, 3
@@ -16,7 +17,9 @@ def imagine(
     agent: Agent, tokens: dict[str, Tensor], actions: Tensor, context: int, seed: int = 0
 ) -> tuple[list[ImaginedState], list[ImaginedStep]]:
     """From the first ``context`` blocks, take the other actions one by one; states before, and what followed."""
-    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, torch.Generator().manual_seed(seed))
+    imagination = Imagination(
+        agent.world_model, agent.tokenizer.codebooks, Uniforms(torch.Generator().manual_seed(seed))
+    )
     states = [imagination.start({n: t[:, :context] for n, t in tokens.items()}, actions[:, : context - 1])]
     steps = []
     for action in actions[:, context - 1 :].unbind(1):
@@ -80,7 +83,7 @@ def test_what_was_imagined_is_what_goes_on() -> None:
     agent = toy_agent("mixed")
     tokens, actions = random_steps(agent, BATCH, CONTEXT)
     (_, state), _ = imagine(agent, tokens, actions, CONTEXT)
-    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, torch.Generator().manual_seed(0))
+    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms(torch.Generator().manual_seed(0)))
     other = ImaginedState(state.memory, {n: 1 - t.clamp(max=1) for n, t in state.tokens.items()}, state.actions)
     first, second = (imagination.step(s, actions[:, 0])[0] for s in (state, other))
     assert not torch.allclose(first.reward, second.reward)
@@ -98,7 +101,7 @@ def test_the_generator_decides_what_is_imagined() -> None:
 def test_the_first_observation_to_act_on_is_the_last_of_the_context(context: int) -> None:
     agent = toy_agent("mixed")
     tokens, actions = random_steps(agent, BATCH, context)
-    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks)
+    imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms())
     state = imagination.start(tokens, actions[:, :-1])
     for name, observed in state.observation.items():
         assert torch.equal(observed, tokens[name][:, -1])

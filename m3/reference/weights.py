@@ -16,6 +16,24 @@ REFERENCE_CODE_SIZE = 256
 
 _MODALITY = r"(image|vector|token_2d|token)"
 
+
+def _trunk_renames(trunk: str) -> list[tuple[str, str]]:
+    """Rules for what the actor and, with separate networks, the critic has of its own: encoders and action tables."""
+    encoders = rf"actor_critic\.{'' if trunk == 'actor' else 'critic_'}obs_encoders\."
+    actions = rf"actor_critic\.{trunk}_actions?_"
+    ours = f"actor_critic.{trunk}_trunk."
+    of_observations = f"{ours}observation_encoder.encoders."
+    return [
+        (rf"{encoders}image\.model\.0\.0\.", f"{of_observations}image.0."),
+        (rf"{encoders}image\.model\.1\.0\.", f"{of_observations}image.2."),
+        (rf"{encoders}{_MODALITY}\.embeddings\.embeddings\.embeddings\.(\d+)\.", rf"{of_observations}\1.0.tables.\2."),
+        (rf"{encoders}{_MODALITY}\.embeddings\.", rf"{of_observations}\1.0.tables.0."),
+        (rf"{actions}embeddings\.(?:embeddings\.)*(\d+)\.", rf"{ours}action_encoder.encoder.tables.\1."),
+        (rf"{actions}embeddings\.", f"{ours}action_encoder.encoder.tables.0."),
+        (rf"{actions}projection\.", f"{ours}action_encoder.encoder."),
+    ]
+
+
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"tokenizer\.tokenizers\.image\.embedding\.", "tokenizer.modalities.image.codes."),
     (r"tokenizer\.tokenizers\.image\.encoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.encoder.1.\1.3."),
@@ -29,34 +47,17 @@ _RENAMES: tuple[tuple[str, str], ...] = (
     (rf"world_model\.obs_embeddings\.{_MODALITY}\.", r"world_model.observation_embedding.tables.\1.tables.0."),
     (r"world_model\.placeholder_embeddings\.", "world_model.placeholders."),
     (r"world_model\.action_encoder\.action_projection\.", "world_model.action_embedding.projection."),
+    (r"world_model\.action_encoder\.embeddings?\.(?:embeddings\.)*(\d+)\.", r"world_model.action_embedding.tables.\1."),
     (r"world_model\._model\.layers\.(\d+)\.(?:retention\.)?", r"world_model.retnet.layers.\1."),
     (rf"world_model\.head_observations\.{_MODALITY}\.", r"world_model.observation_heads.\1."),
     (r"world_model\.head_rewards\.model\.0\.", "world_model.reward_head.hidden.0."),
     (r"world_model\.head_rewards\.head\.", "world_model.reward_head.scalar."),
     (r"world_model\.head_ends\.", "world_model.end_head."),
-    (
-        r"actor_critic\.obs_encoders\.image\.model\.0\.0\.",
-        "actor_critic.actor_trunk.observation_encoder.encoders.image.0.",
-    ),
-    (
-        r"actor_critic\.obs_encoders\.image\.model\.1\.0\.",
-        "actor_critic.actor_trunk.observation_encoder.encoders.image.2.",
-    ),
-    (
-        rf"actor_critic\.obs_encoders\.{_MODALITY}\.embeddings\.embeddings\.embeddings\.(\d+)\.",
-        r"actor_critic.actor_trunk.observation_encoder.encoders.\1.0.tables.\2.",
-    ),
-    (
-        rf"actor_critic\.obs_encoders\.{_MODALITY}\.embeddings\.",
-        r"actor_critic.actor_trunk.observation_encoder.encoders.\1.0.tables.0.",
-    ),
     (r"actor_critic\.obs_latent_fuser\.", "actor_critic.actor_trunk.observation_encoder.mlp."),
     (r"actor_critic\.critic_latent_fuser\.", "actor_critic.critic_trunk.observation_encoder.mlp."),
     (r"actor_critic\.actor\.lstm\.", "actor_critic.actor_trunk.lstm."),
     (r"actor_critic\.critic\.lstm\.", "actor_critic.critic_trunk.lstm."),
-    (r"actor_critic\.actor_actions_embeddings\.", "actor_critic.actor_trunk.action_encoder.encoder.tables.0."),
-    (r"actor_critic\.actor_action_projection\.", "actor_critic.actor_trunk.action_encoder.encoder."),
-    (r"actor_critic\.critic_action_projection\.", "actor_critic.critic_trunk.action_encoder.encoder."),
+    *(rule for trunk in ("actor", "critic") for rule in _trunk_renames(trunk)),
     (r"actor_critic\.actor_linear\.(?:0\.)?", "actor_critic.actor."),
     (r"actor_critic\.critic_v_head\.", "actor_critic.critic."),
 )

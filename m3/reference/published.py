@@ -8,10 +8,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from m3.agent.agent import Agent
-from m3.agent.reference_weights import from_reference
 from m3.config.schema import RunSettings
 from m3.environments import make_environment
 from m3.errors import UserError
+from m3.reference.weights import from_reference
 from m3.runs.weights import save_weights
 from m3.torch_files import read_torch_file
 

@@ -1,20 +1,23 @@
 """Published checkpoints of the reference become weights of ours, or are refused in one line."""
 
-import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from toy_runs import toy_settings
 
 from m3.agent.agent import Agent
 from m3.errors import UserError
-from m3.golden import small_agent
+from m3.reference import published
+from m3.reference.golden import GoldenFile
+from m3.reference.golden_agent import small_agent
+from m3.reference.published import import_weights
+from m3.reference.weights import from_reference
 from m3.runs.weights import load_weights
-from m3.training import published
-from m3.training.published import import_weights
+from m3.specs import DiscreteActions, ModalitySpec, ObservationSpec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 AGENTS = ("image_discrete", "vector_continuous", "mixed_discrete")
@@ -24,15 +27,12 @@ class Case:
     """A golden agent: the reference's state, and our settings and spaces for it."""
 
     def __init__(self, name: str) -> None:
-        with np.load(GOLDEN / f"{name}.npz") as archive:
-            self.arrays = {key: archive[key] for key in archive.files}
-        self.settings, self.observations, self.actions = small_agent(
-            json.loads(str(self.arrays["config"])), self.arrays
-        )
+        self.arrays = GoldenFile(GOLDEN / f"{name}.npz")
+        self.settings, self.observations, self.actions = small_agent(self.arrays)
 
     @property
     def state(self) -> dict[str, Tensor]:
-        return {k.removeprefix("state/"): torch.tensor(a) for k, a in self.arrays.items() if k.startswith("state/")}
+        return self.arrays.below("state/")
 
 
 @pytest.fixture(params=AGENTS)
@@ -122,3 +122,38 @@ def test_a_file_with_code_is_refused_and_not_run(case: Case, tmp_path: Path) -> 
     with pytest.raises(UserError):
         import_weights(tmp_path / "published.pt", case.settings, tmp_path / "weights.safetensors")
     assert not (tmp_path / "executed").exists()
+
+
+def reference_names(state: dict[str, Tensor], spell: dict[str, str]) -> dict[str, Tensor]:
+    """A state under other names: the first pattern of ``spell`` that fits renames a tensor."""
+    renamed = {}
+    for name, tensor in state.items():
+        for ours, theirs in spell.items():
+            if re.match(ours, name):
+                renamed[re.sub(ours, theirs, name)] = tensor
+                break
+    return renamed
+
+
+@pytest.mark.parametrize("nesting", ["", "embeddings.", "embeddings.embeddings."])
+def test_multi_discrete_actions_of_separate_networks_have_names(nesting: str) -> None:
+    spaces = ObservationSpec({"token": ModalitySpec((3,), "int64", (5,))}), DiscreteActions((2, 3, 4))
+    settings = toy_settings("mixed", controller={"separate_networks": True})
+    wanted = Agent(settings, *spaces).state_dict()
+    trunk, tokens = r"actor_critic\.(actor|critic)_trunk\.", r"observation_encoder\.encoders\.token\.0\.tables\.0\."
+    theirs = {
+        r"world_model\.action_embedding\.tables\.": rf"world_model.action_encoder.embedding.{nesting}",
+        rf"{trunk}action_encoder\.encoder\.tables\.": rf"actor_critic.\1_actions_embeddings.{nesting}",
+        rf"{trunk.replace('|critic', '')}{tokens}": "actor_critic.obs_encoders.token.embeddings.",
+        rf"{trunk}{tokens}": "actor_critic.critic_obs_encoders.token.embeddings.",
+        rf"{trunk.replace('|critic', '')}observation_encoder\.mlp\.": "actor_critic.obs_latent_fuser.",
+        rf"{trunk}observation_encoder\.mlp\.": "actor_critic.critic_latent_fuser.",
+        rf"{trunk}lstm\.": r"actor_critic.\1.lstm.",
+        r"actor_critic\.actor\.": "actor_critic.actor_linear.",
+        r"actor_critic\.critic\.": "actor_critic.critic_v_head.",
+    }
+    translation = from_reference(reference_names(wanted, theirs), wanted)
+    expected = {name: t for name, t in wanted.items() if name.startswith(("actor_critic.", "world_model.action"))}
+    assert translation.unused == []
+    assert translation.weights.keys() == expected.keys()
+    assert all(torch.equal(translation.weights[name], tensor) for name, tensor in expected.items())
