@@ -22,7 +22,7 @@ help:
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
-	@echo "make schemas      write config/schemas from the code"
+	@echo "make schemas      write config/schemas and docs/progress.schema.json from the code"
 
 setup: $(INSTALLED)
 
@@ -66,3 +66,4 @@ lock:
 
 schemas: $(INSTALLED)
 	$(BIN)/python -m m3.config.json_schema
+	$(BIN)/python -m m3.files.progress > docs/progress.schema.json

@@ -16,7 +16,7 @@ from m3.config.identity import config_hash
 from m3.config.plan import Plan, load_experiment
 from m3.errors import OccupiedError, UserError
 from m3.files.names import PROGRESS
-from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, write_progress
+from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, schema_text, write_progress
 from m3.files.run_folder import identifying, write_settings
 from m3.runs.lease import Lease
 from m3.runs.progress import RunProgress
@@ -134,6 +134,11 @@ def test_a_process_that_lost_its_run_no_longer_writes_its_progress(plan: Plan, t
     progress = read_progress(folder, config_hash(settings))
     assert progress is not None
     assert (progress.epoch, [attempt.state for attempt in progress.attempts]) == (4, ["setting up", "training"])
+
+
+def test_the_schema_of_the_progress_file_is_that_of_the_code() -> None:
+    """`make schemas` writes it."""
+    assert Path("docs/progress.schema.json").read_text() == schema_text()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "m3.progress"}'])

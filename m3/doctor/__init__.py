@@ -1,0 +1,1 @@
+"""Whether a cluster will run an experiment."""

@@ -42,7 +42,7 @@ def write(path: Path, format: str, content: Tree, provenance: Provenance, versio
 
     Args:
         path: the file, replaced if it exists.
-        format: what the file is, for example "m3.scores".
+        format: what the file is, of those in ``m3.files.names``.
         content: what to store; arrays are chunked and compressed. A scalar at the top may not have the name of a
             provenance attribute.
         provenance: what made the content.

@@ -1,5 +1,6 @@
 """How far a run is: a small file of JSON, written while it trains, for the status of an experiment and for scripts."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -72,7 +73,16 @@ def read_progress(folder: Path, config_hash: str) -> ProgressRecord | None:
     return record if record.config_hash == config_hash else None
 
 
+def schema_text() -> str:
+    """Return the file's JSON schema; ``make schemas`` writes it to docs."""
+    return json.dumps(ProgressRecord.model_json_schema(mode="serialization"), indent=1, sort_keys=True) + "\n"
+
+
 def write_progress(folder: Path, record: ProgressRecord) -> None:
     """Write the file, atomically. Raises UserError where the folder cannot be written."""
     with atomic_file(folder / PROGRESS) as file:
         file.write(record.model_dump_json(indent=1).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

@@ -1,1 +1,1 @@
-"""Collecting, training, evaluating, saving."""
+"""What computes: collecting, training each part, evaluating. Knows no files."""

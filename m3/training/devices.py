@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Choice of the device, and what has to be the same on it every time."""
 
 import os
 
