@@ -47,7 +47,7 @@ class RunFailedError(UserError):
 
 
 def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:
-    """The error for a name that does not exist, with the nearest valid one.
+    """Make the error for a name that does not exist, with the nearest valid one.
 
     Args:
         kind: what is named, for example "task of atari100k".
@@ -65,5 +65,5 @@ _MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", 
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory of the machine or of a GPU was used up; every library says so in its own way."""
+    """Tell whether memory of the machine or of a GPU was used up; every library says so in its own way."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _MEMORY_SIGNS)

@@ -12,7 +12,7 @@ import torch
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """The seed of a purpose, in [0, 2^63)."""
+    """Derive the seed of a purpose, in [0, 2^63)."""
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -26,6 +26,6 @@ class Randomness:
 
 
 def randomness(device: torch.device, seed: int, *purpose: str | int) -> Randomness:
-    """Fresh streams for a purpose."""
+    """Make fresh streams for a purpose."""
     derived = derive(seed, *purpose)
     return Randomness(np.random.default_rng(derived), torch.Generator(device).manual_seed(derived))

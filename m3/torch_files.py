@@ -14,11 +14,11 @@ _ERRORS = (
     *(AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
     *(pickle.UnpicklingError, struct.error),
 )
-"""Of reading bytes that are anything."""
+"""What ``torch.load`` raises where the bytes are not what it expects."""
 
 
 def read_torch_file(path: Path) -> Mapping[Any, Any]:
-    """The mapping in a file of tensors, on the CPU.
+    """Read the mapping in a file of tensors, to the CPU.
 
     Raises:
         UserError: the file is missing, damaged, or holds something else.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from m3.config.schema import RunSettings
 
 
-class Plan(NamedTuple):
+class BenchOptions(NamedTuple):
     """What to time: these parts of a run with these settings, and how many steps its replay holds."""
 
     settings: "RunSettings"
@@ -19,7 +19,7 @@ class Plan(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
-    """The options of :func:`plan`, and which part to time: required where ``component`` is none."""
+    """Add the options of :func:`read_options`, and which part to time: required where ``component`` is none."""
     from m3.config.schema import Precision
 
     parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k, craftax1m or another of these families")
@@ -38,8 +38,8 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
 
 
-def plan(args: argparse.Namespace) -> Plan:
-    """What the options ask for.
+def read_options(args: argparse.Namespace) -> BenchOptions:
+    """Read what the options ask for.
 
     Raises:
         UserError: a name is not known, a number not possible.
@@ -55,4 +55,4 @@ def plan(args: argparse.Namespace) -> Plan:
     asked, parts = args.component.replace("-", "_"), timed_parts(settings)
     if asked != "all" and asked not in parts:
         raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *parts])
-    return Plan(settings, device, args.stored_steps, parts if asked == "all" else [asked])
+    return BenchOptions(settings, device, args.stored_steps, parts if asked == "all" else [asked])

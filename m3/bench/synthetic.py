@@ -77,7 +77,7 @@ class RandomEnvironment(Environment):
         return self._rng.integers(256, size=(64, 64, 3), dtype=np.uint8)
 
     def random_action(self) -> np.ndarray:
-        """Uniform over the action space, (A,)."""
+        """Draw uniformly from the action space, (A,)."""
         if isinstance(self.action_spec, DiscreteActions):
             return self._rng.integers(np.array(self.action_spec.sizes))
         return self._rng.uniform(-1, 1, self.action_spec.shape).astype(np.float32)
@@ -94,7 +94,7 @@ class RandomEnvironment(Environment):
 
 
 def random_lpips() -> Lpips:
-    """LPIPS of the real size with random weights."""
+    """Make LPIPS of the real size with random weights."""
     widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
     indices = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
     vgg: dict[str, torch.Tensor] = {}

@@ -99,7 +99,7 @@ class Bench:
         )
 
     def _seconds(self, work: Iterator[None]) -> float:
-        """What the next step of a part takes."""
+        """Time the next step of a part."""
         self._synchronize()
         start = perf_counter()
         next(work)
@@ -107,7 +107,7 @@ class Bench:
         return perf_counter() - start
 
     def trace(self, part: str, steps: int, output: Path) -> str:
-        """Write a trace of ``steps`` steps of a part, after one that does not count; a table of what took longest."""
+        """Write a trace of ``steps`` steps of a part, after one that does not count; return what took longest."""
         work = self._work(part)
         next(work)
         with torch.profiler.profile(record_shapes=True) as profile:
@@ -120,7 +120,7 @@ class Bench:
         return profile.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=40)
 
     def _work(self, part: str) -> Generator[None, None, None]:
-        """Endless steps of a part."""
+        """Do steps of a part, endlessly."""
         trainer = self._trainer
         random = randomness(self.device, self.settings.seed, "bench", part)
         epoch = self.settings.epochs
@@ -137,7 +137,7 @@ class Bench:
                 yield from self._steps(part, random, epoch)
 
     def _steps(self, part: str, random: Randomness, epoch: int) -> Iterator[None]:
-        """An epoch's steps of a component, each of which finds as many frames unknown as in a whole run."""
+        """Do an epoch's steps of a component, each of which finds as many frames unknown as in a whole run."""
         replay, share = self._trainer.replay, share_of_unknown_frames(self.settings, part)
         for _ in self._trainer.components[part].train(random, epoch):
             yield
@@ -187,14 +187,14 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def _peak_memory(self) -> float:
-        """Of the device in GB; on the CPU, of the whole process so far."""
+        """Return the device's peak memory in GB; on the CPU, that of the whole process so far."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 1e9
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def share_of_unknown_frames(settings: RunSettings, part: str) -> float:
-    """Of the frames in the batches of a component, the share whose tokens have to be made, at the end of a run.
+    """Compute the share of the frames in a component's batches whose tokens have to be made, at the end of a run.
 
     Tokens are kept until the tokenizer trains, once in an epoch. When D of N rows have been drawn, N exp(-D / N) are
     unknown still. The tokenizer itself reads frames, not tokens, and without one there are no tokens to keep.
@@ -212,12 +212,12 @@ def share_of_unknown_frames(settings: RunSettings, part: str) -> float:
 
 
 def timed_parts(settings: RunSettings) -> list[str]:
-    """The parts that runs of these settings have."""
+    """Name the parts that runs of these settings have."""
     return [part for part in PARTS if part != "tokenizer" or settings.tokenizer is not None]
 
 
 def projected_hours(settings: RunSettings, timings: list[Timing]) -> dict[str, float]:
-    """Hours that each timed part takes of a whole run."""
+    """Project the hours that each timed part takes of a whole run."""
     steps: dict[str, int] = {}
     for epoch in range(1, settings.epochs + 1):
         for part, count in parts_of_epoch(settings, epoch).items():
@@ -232,7 +232,7 @@ def bench_settings(
     precision: Precision | None = None,
     perceptual: bool = True,
 ) -> RunSettings:
-    """The settings of a benchmark's runs, with another batch size of all components or precision where given.
+    """Make the settings of a benchmark's runs, with another batch size of all components or precision where given.
 
     Without ``perceptual``, the tokenizer's perceptual distance is left out.
     """

@@ -7,38 +7,38 @@ from threading import Barrier
 
 import torch
 
-from m3.bench.options import Plan
+from m3.bench.options import BenchOptions
 from m3.bench.timing import Bench, Timing
 from m3.training.devices import be_deterministic
 
 
-def time_parts(plan: Plan, steps: int, warmup: int, processes: int) -> list[Timing]:
-    """Time every part of a plan, in one process or in several that share the CPU's threads or the GPU.
+def time_parts(options: BenchOptions, steps: int, warmup: int, processes: int) -> list[Timing]:
+    """Time every part that the options ask for, in one process or in several that share the CPU's threads or the GPU.
 
     Of several, ``seconds`` is that with which ``processes / seconds`` is their steps per second, all together; the
     fastest and slowest are those of any; memory and imagined steps are those of all.
     """
     if processes == 1:
-        be_deterministic(plan.device)
-        bench = Bench(plan.settings, plan.device, plan.stored_steps)
-        return [bench.time(part, steps, warmup) for part in plan.parts]
+        be_deterministic(options.device)
+        bench = Bench(options.settings, options.device, options.stored_steps)
+        return [bench.time(part, steps, warmup) for part in options.parts]
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
     pool = ProcessPoolExecutor(processes, context, initializer=torch.set_num_threads, initargs=(threads,))
     with context.Manager() as manager, pool:
         meeting = manager.Barrier(processes)
-        works = [pool.submit(_time_parts, plan, steps, warmup, meeting) for _ in range(processes)]
+        works = [pool.submit(_time_parts, options, steps, warmup, meeting) for _ in range(processes)]
         timings = [work.result() for work in works]
     return [_all_together(list(same)) for same in zip(*timings, strict=True)]
 
 
-def _time_parts(plan: Plan, steps: int, warmup: int, meeting: Barrier) -> list[Timing]:
+def _time_parts(options: BenchOptions, steps: int, warmup: int, meeting: Barrier) -> list[Timing]:
     """Time every part, together with the others that come to the meeting before each."""
     try:
-        be_deterministic(plan.device)
-        bench = Bench(plan.settings, plan.device, plan.stored_steps)
+        be_deterministic(options.device)
+        bench = Bench(options.settings, options.device, options.stored_steps)
         timings: list[Timing] = []
-        for part in plan.parts:
+        for part in options.parts:
             meeting.wait()
             timings.append(bench.time(part, steps, warmup))
         return timings

@@ -22,7 +22,7 @@ NOT_COMPARED = ("seconds", "processes")
 
 
 def run_differences(first: Path, second: Path, settings: RunSettings) -> list[str]:
-    """The names of everything that differs between two finished runs.
+    """Name everything that differs between two finished runs.
 
     Compared are weights, metrics, scores where there are any, and the last checkpoint: optimisers, environments,
     priorities, replay.
@@ -47,7 +47,7 @@ def _contents(folder: Path, settings: RunSettings) -> dict[str, Any]:
 
 
 def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
-    """The names of all leaves that differ between two trees of mappings, sequences, arrays and plain values."""
+    """Name all leaves that differ between two trees of mappings, sequences, arrays and plain values."""
     if name.endswith(NOT_COMPARED):
         return
     if type(first) is not type(second):

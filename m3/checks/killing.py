@@ -35,7 +35,7 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def _command(log: Path, arguments: Sequence[str]) -> None:
-    """What a process does: a command, as if typed."""
+    """Run a command in this process, as if it were typed."""
     tqdm.set_lock(threading.RLock())  # its own, shared between processes, is left behind by killed ones
     sys.stdout = sys.stderr = open(log, "a", buffering=1)  # noqa: SIM115 (to the end of the process)
     sys.exit(main(arguments))
@@ -61,7 +61,7 @@ class _Process:
             sleep(_POLL_SECONDS)
 
     def kill_after(self, seconds: float) -> bool:
-        """Kill it then; False if it has ended before."""
+        """Kill the process then; return False if it has ended before."""
         end = monotonic() + seconds
         self.wait_until(lambda: monotonic() >= end)
         if not self._process.is_alive():
@@ -141,7 +141,7 @@ class _Undisturbed:
         return _Process(run.with_suffix(".log"), "evaluate", "--run", str(run), *options)
 
     def span(self, epoch: int, part: str) -> tuple[float, float]:
-        """When a part of an epoch begins, in seconds after the epoch does, and how long it takes."""
+        """Tell when a part of an epoch begins, in seconds after the epoch does, and how long it takes."""
         parts = parts_of_epoch(self.settings, epoch)
         seconds = {name: float(np.nan_to_num(self._epochs[name]["seconds"][epoch - 1])) for name in parts}
         return sum(seconds[name] for name in itertools.takewhile(lambda name: name != part, parts)), seconds[part]
@@ -150,7 +150,7 @@ class _Undisturbed:
 def kill_test(
     settings: RunSettings, kills: int, episodes: int, device: str, seed: int, folder: Path, say: Callable[[str], None]
 ) -> list[str]:
-    """Run the test; the names of all that differs, none if no kill left a trace.
+    """Run the test; name all that differs, nothing if no kill left a trace.
 
     Args:
         settings: of a run that takes seconds or minutes.
@@ -192,7 +192,7 @@ def kill_test(
 
 
 def _kinds(settings: RunSettings, dice: random.Random) -> Iterator[str]:
-    """Kinds of work in training, each as often as any other."""
+    """Yield kinds of work in training, each as often as any other."""
     parts = {part for epoch in range(1, settings.epochs + 1) for part in _parts(settings, epoch)}
     kinds = [SETTING_UP, *sorted(parts), CHECKPOINT, RESULTS]
     while True:
@@ -200,7 +200,7 @@ def _kinds(settings: RunSettings, dice: random.Random) -> Iterator[str]:
 
 
 def _kill(undisturbed: _Undisturbed, run: Path, kind: str, dice: random.Random) -> bool:
-    """Start a run where it stopped and kill it at a random moment of a kind; False if it ends before."""
+    """Start a run where it stopped and kill it at a random moment of a kind; return False if it ends before."""
     settings = undisturbed.settings
     if kind == SCORING:
         return undisturbed.score(run).kill_after(dice.uniform(0, undisturbed.scoring_seconds))
@@ -223,5 +223,5 @@ def _kill(undisturbed: _Undisturbed, run: Path, kind: str, dice: random.Random) 
 
 
 def _parts(settings: RunSettings, epoch: int) -> dict[str, int]:
-    """The parts of an epoch; none before the first and after the last."""
+    """Return the parts of an epoch; none before the first and after the last."""
     return parts_of_epoch(settings, epoch) if 1 <= epoch <= settings.epochs else {}

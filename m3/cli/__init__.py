@@ -23,7 +23,7 @@ _RUN = f"RUN={RUNS}/atari100k/tiny/Breakout/seed-0"
 
 
 def commands() -> list[str]:
-    """The names of all commands: the modules beside this one, with dashes for underscores."""
+    """Name all commands: the modules beside this one, with dashes for underscores."""
     return sorted(module.name.replace("_", "-") for module in iter_modules(__path__))
 
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
-    """What reads a command's arguments."""
+    """Make what reads a command's arguments."""
     command = _module(name)
     parser = argparse.ArgumentParser(
         prog=f"python -m m3 {name}",
@@ -65,7 +65,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
-    """The argument of the commands that look at a whole experiment."""
+    """Add the argument of the commands that look at a whole experiment."""
     parser.add_argument(
         "experiment",
         type=Path,
@@ -77,7 +77,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def variant_labels(pairs: Sequence[str]) -> dict[str, str]:
-    """The option --labels: variant -> its name in figures, in order.
+    """Read the option --labels: variant -> its name in figures, in order.
 
     Raises:
         UserError: one is not VARIANT=LABEL.

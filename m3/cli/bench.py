@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from m3.bench.options import plan
+    from m3.bench.options import read_options
     from m3.bench.synthetic import SHAPES
     from m3.bench.timing import projected_hours
     from m3.bench.together import time_parts
@@ -43,17 +43,17 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--steps must be at least 1 and --warmup at least 0, got {args.steps} and {args.warmup}")
     if args.at_once < 1:
         raise UserError(f"--at-once must be at least 1, got {args.at_once}")
-    planned = plan(args)
-    device, precision = device_name(planned.device), planned.settings.precision
-    timings = time_parts(planned, args.steps, args.warmup, args.at_once)
-    hours = projected_hours(planned.settings, timings) if args.batch is None else {}
+    asked = read_options(args)
+    device, precision = device_name(asked.device), asked.settings.precision
+    timings = time_parts(asked, args.steps, args.warmup, args.at_once)
+    hours = projected_hours(asked.settings, timings) if args.batch is None else {}
     if args.json:
         rows = [asdict(timing) for timing in timings]
         machine = {"device": device, "precision": precision, "at_once": args.at_once}
         print(json.dumps({**machine, "timings": rows, "hours_of_a_run": hours}, indent=1))
         return 0
     together = f", {args.at_once} runs at once" if args.at_once > 1 else ""
-    shapes = SHAPES[planned.settings.environment.family]
+    shapes = SHAPES[asked.settings.environment.family]
     print(f"{args.benchmark} {args.variant} ({shapes}) on {device}, {precision}{together}")
     print(
         f"{'part':<12} {'batch':>6} {'median ms':>10} {'min':>9} {'max':>9} {'steps/s':>9} {'GFLOP/s':>9} {'GB':>6}"

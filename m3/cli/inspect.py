@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _description(path: Path) -> Iterable[str]:
-    """Lines about a whole file. Raises UserError for any other."""
+    """Describe a whole file in lines. Raises UserError for any other."""
     if path.suffix == ".yaml":
         return _settings(path)
     return _weights(path) if path.suffix == ".safetensors" else _hdf5(path)

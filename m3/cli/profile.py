@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.bench.options import plan
+    from m3.bench.options import read_options
     from m3.bench.timing import Bench
     from m3.errors import UserError
     from m3.training.devices import be_deterministic
 
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, got {args.steps}")
-    settings, device, stored_steps, parts = plan(args)
+    settings, device, stored_steps, parts = read_options(args)
     if len(parts) > 1:
         raise UserError("--component all cannot be traced: name one")
     be_deterministic(device)

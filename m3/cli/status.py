@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cells(status: "RunStatus") -> list[str]:
-    """In the order of ``COLUMNS``."""
+    """Return a run's cells in the order of ``COLUMNS``."""
     return [
         status.run.folder,
         status.state,

@@ -1,4 +1,4 @@
-"""Keeps the version of the training in step with the sources that decide what training computes.
+"""Keep the version of the training in step with the sources that decide what training computes.
 
 ``training_version.json`` holds a digest of each of these sources as it was when somebody last decided whether training
 behaves as before. A test compares. Comments, docstrings and formatting do not count.
@@ -41,25 +41,25 @@ class Record(NamedTuple):
 
 
 def current(package: Path = PACKAGE) -> Record:
-    """What the code is now."""
+    """Digest the code as it is now."""
     files = [file for name in _INCLUDED for file in _python_files(package / name)]
     texts = {str(file.relative_to(package)): file.read_text(encoding="utf-8") for file in files}
     return Record(TRAINING_VERSION, {name: digest(texts[name]) for name in sorted(texts.keys() - set(_EXCLUDED))})
 
 
 def recorded(path: Path = RECORD) -> Record:
-    """What the code was at the last decision."""
+    """Read what the code was at the last decision."""
     return Record(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def changes(before: Record, now: Record) -> list[str]:
-    """The sources that are new, gone or changed."""
+    """Name the sources that are new, gone or changed."""
     names = sorted(before.sources.keys() | now.sources.keys())
     return [name for name in names if before.sources.get(name) != now.sources.get(name)]
 
 
 def digest(source: str) -> str:
-    """A hash of what a source does: of its syntax tree, without docstrings. The same on every version of Python."""
+    """Hash what a source does: its syntax tree, without docstrings. The same on every version of Python."""
     return hashlib.sha256(_text(ast.parse(source)).encode()).hexdigest()[:16]
 
 
@@ -75,7 +75,7 @@ def _text(node: object) -> str:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Whether a statement is a string alone: documentation."""
+    """Tell whether a statement is a string alone: documentation."""
     if not isinstance(statement, ast.Expr):
         return False
     return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)

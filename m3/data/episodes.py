@@ -57,13 +57,13 @@ class EpisodeTable:
         self._count -= 1
 
     def bounds_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First row and row after the last of the episodes that hold ``rows`` (stored ones), each of rows' shape."""
+        """Return first row and row after the last of the episodes of ``rows`` (stored ones), each of rows' shape."""
         alive = self._alive
         episodes = alive[0].searchsorted(rows, side="right") - 1
         return alive[0, episodes], alive[1, episodes]
 
     def window_starts(self, windows: np.ndarray) -> np.ndarray:
-        """First rows of the windows with these numbers (stored ones)."""
+        """Return the first rows of the windows with these numbers (stored ones)."""
         alive = self._alive
         episodes = alive[2].searchsorted(windows, side="right") - 1
         return alive[0, episodes] + windows - alive[2, episodes]

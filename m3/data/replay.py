@@ -160,11 +160,11 @@ class Replay:
             self._append(next_observation, np.zeros_like(action), 0.0, False, False, final=True)
 
     def window_ids(self, windows: np.ndarray) -> np.ndarray:
-        """Ids of windows given by their running numbers, which must be in [first_window, next_window)."""
+        """Return ids of windows given by their running numbers, which must be in [first_window, next_window)."""
         return self._episodes.window_starts(windows)
 
     def gather(self, ids: np.ndarray, before: int, length: int, modalities: Iterable[str] | None = None) -> Batch:
-        """The steps from ``before`` steps before the windows' first rows to ``length`` steps from there.
+        """Gather the steps from ``before`` steps before the windows' first rows to ``length`` steps from there.
 
         Args:
             ids: (B,) int64, ids of stored windows.
@@ -198,12 +198,12 @@ class Replay:
         return rng.choice(self.num_rows, count, replace=False) + self.first_row
 
     def observations_at(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The observations of stored rows: modality -> rows' shape + (...)."""
+        """Return the observations of stored rows: modality -> rows' shape + (...)."""
         columns = self._take(rows, [_OBSERVATION + name for name in self._modalities])
         return {name.removeprefix(_OBSERVATION): values for name, values in columns.items()}
 
     def finished_episodes(self) -> np.ndarray:
-        """(episodes, 2) int64: first row and row after the final one of all stored episodes that have ended."""
+        """Return first row and row after the final one of all stored episodes that have ended: (episodes, 2) int64."""
         bounds = self._episodes.bounds
         return bounds[:-1] if self._in_episode else bounds
 
@@ -216,7 +216,7 @@ class Replay:
         return self.rows(max(row, self.first_row), self.next_row)
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the rows themselves."""
+        """Return all but the rows themselves."""
         return {
             "first_row": self.first_row,
             "next_row": self.next_row,
@@ -282,7 +282,7 @@ class Replay:
         self.first_row = int(self._episodes.bounds[0, 0])
 
     def _slots_needed(self) -> int:
-        """The number of slots that a replay has which got its rows one by one."""
+        """Return how many slots a replay has that got its rows one by one."""
         slots = _INITIAL_ROWS
         while slots < self.next_row:
             slots *= 2
@@ -311,7 +311,7 @@ class Replay:
 
 
 def _empty_columns(observations: ObservationSpec, actions: ActionSpec) -> dict[str, np.ndarray]:
-    """Columns of no rows, with the shape and data type of one row of each."""
+    """Make columns of no rows, with the shape and data type of one row of each."""
     columns = {
         _OBSERVATION + name: np.zeros((0, *spec.shape), _storage_dtype(name, spec))
         for name, spec in observations.modalities.items()

@@ -26,7 +26,7 @@ class Sampler(Protocol):
         """Tell the losses (B,) of windows ``ids`` (B,) that were drawn. Windows no longer stored are ignored."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What to keep beside the replay's own state."""
+        """Return what to keep beside the replay's own state."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly; the replay must have been restored before."""
@@ -43,7 +43,7 @@ class UniformSampler:
         return _draw_uniformly(self._replay, batch_size, rng)
 
     def update(self, ids: np.ndarray, losses: np.ndarray) -> None:
-        """Losses change nothing here."""
+        """Do nothing: losses change nothing here."""
 
     def state_dict(self) -> dict[str, Any]:
         """There is no state."""
@@ -99,7 +99,7 @@ class PrioritizedSampler:
         self._tree.set(ids[stored] % self._num_slots, _weights(losses[stored]))
 
     def state_dict(self) -> dict[str, Any]:
-        """The weights of all valid windows, in order."""
+        """Return the weights of all valid windows, in order."""
         self._follow_replay()
         return {"weights": self._tree.weights[self._window_slots(self._replay.first_window)]}
 
@@ -111,7 +111,7 @@ class PrioritizedSampler:
         self._first_row, self._next_window = self._replay.first_row, self._replay.next_window
 
     def _follow_replay(self) -> None:
-        """Forget evicted windows and welcome new ones."""
+        """Forget evicted windows and add new ones."""
         replay = self._replay
         if self._num_slots < replay.num_slots:
             grown = SumTree(replay.num_slots)
@@ -126,12 +126,12 @@ class PrioritizedSampler:
             self._next_window = replay.next_window
 
     def _window_slots(self, first_window: int) -> np.ndarray:
-        """Slots of all valid windows from running number ``first_window`` on."""
+        """Return the slots of all valid windows from running number ``first_window`` on."""
         windows = np.arange(first_window, self._replay.next_window)
         return self._replay.window_ids(windows) % self._num_slots
 
     def _rows(self, slots: np.ndarray) -> np.ndarray:
-        """The rows that lie in these slots."""
+        """Return the rows that lie in these slots."""
         first = self._replay.first_row
         return first + (slots - first) % self._num_slots
 

@@ -28,7 +28,7 @@ class Extent(NamedTuple):
 
 
 def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
-    """What a file of this format holds: groups ``extent``, ``predictions`` (one entry per step), ``dreams``."""
+    """Diagnose an agent; return what its file holds: ``extent``, ``predictions`` (one entry per step), ``dreams``."""
     settings, networks = agent.settings, agent.networks
     generator = torch.Generator(agent.device).manual_seed(derive(settings.seed, "diagnosis dreams"))
     predictions, dreams = [], []

@@ -56,7 +56,7 @@ def dream(agent: Agent, episode: Episode, sequences: Sequences, most: int, gener
 
 
 def wrong_share(real: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Tensor:
-    """Share of wrong tokens, for each of a batch of observations (B, K_m, C_m): (B,)."""
+    """Return the share of wrong tokens of each of a batch of observations (B, K_m, C_m): (B,)."""
     parts = []
     for name, tokens in real.items():
         off = (tokens - other[name]).abs().flatten(1)

@@ -59,7 +59,7 @@ def play(agent: LoadedAgent, seed: int, most_steps: int) -> Played:
 
 @torch.no_grad()
 def to_tokens(agent: LoadedAgent, played: Played) -> Episode:
-    """An episode as the agent's networks take it."""
+    """Turn an episode into what the agent's networks take."""
     observations, *columns = played
     encode = agent.networks.tokenizer.encode
     tokens = {

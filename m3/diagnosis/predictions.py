@@ -43,7 +43,7 @@ def predict(agent: Agent, episode: Episode, sequences: Sequences) -> Predictions
 
 
 def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, starts: Tensor) -> Predictions:
-    """The same in the windows that start at these steps (W,)."""
+    """Predict the steps of the windows that start at these steps (W,)."""
     model, context = agent.world_model, sequences.context_length
     steps = len(episode.rewards)
     window = starts[:, None] + torch.arange(sequences.length, device=starts.device)

@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def check_python(lock: Path) -> Iterator[Finding]:
-    """Python and the packages of a lock file."""
+    """Check Python and the packages of a lock file."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("works", "Python", f"{version} in {sys.prefix}")
     wanted = dict(re.findall(r"^([\w.-]+)==(\S+)$", lock.read_text(), re.M)) if lock.exists() else {}
@@ -61,7 +61,7 @@ def _version(package: str) -> str | None:
 
 
 def check_files(folder: Path, runs: int, nodes: int) -> Iterator[Finding]:
-    """The file system of the repository, which every node has to see."""
+    """Check the file system of the repository, which every node has to see."""
     kind = _file_system(folder)
     if kind in LOCAL_FILE_SYSTEMS and nodes > 1:
         text = f"{folder} is on {kind}, which other machines do not see; clone the repository into a shared folder"
@@ -87,7 +87,7 @@ def _file_system(folder: Path) -> str:
 
 
 def check_settings(cluster: Cluster, profile: Mapping[str, Any]) -> Iterator[Finding]:
-    """The cluster's settings against those of the profile."""
+    """Check the cluster's settings against those of the profile."""
     age = _seconds(cluster.settings.get("MinJobAge", "0"))
     asks = profile.get("slurm-status-command")
     if cluster.has_accounting:
@@ -109,13 +109,13 @@ def check_settings(cluster: Cluster, profile: Mapping[str, Any]) -> Iterator[Fin
 
 
 def _seconds(text: str) -> float:
-    """Of settings such as "300 sec"."""
+    """Read the seconds in settings such as "300 sec"."""
     number = re.match(r"\d+", text)
     return float(number[0]) if number else 0.0
 
 
 def check_jobs(cluster: Cluster, profile: Mapping[str, Any], plan: Plan) -> Iterator[Finding]:
-    """The partition of the profile against what the experiment's jobs ask for."""
+    """Check the partition of the profile against what the experiment's jobs ask for."""
     resources = profile.get("default-resources") or {}
     name = resources.get("slurm_partition")
     partition = cluster.partition(name)

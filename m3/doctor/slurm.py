@@ -44,12 +44,12 @@ class Cluster:
         return "slurmdbd" in self.settings.get("AccountingStorageType", "")
 
     def partition(self, name: str | None) -> Partition | None:
-        """The partition of a name, or without one, the default partition; none if there is no such partition."""
+        """Find the partition of a name, or without one, the default partition; none if there is no such partition."""
         return next((p for p in self.partitions if (p.name == name if name else p.default)), None)
 
 
 def read_cluster() -> Cluster:
-    """The cluster that this machine submits jobs to.
+    """Ask about the cluster that this machine submits jobs to.
 
     Raises:
         UserError: there is none, or it does not answer.
@@ -82,7 +82,7 @@ def _partition(name: str, nodes: list[list[str]], modes: Mapping[str, str]) -> P
 
 
 def minutes(text: str) -> float:
-    """A time as Slurm writes it, "days-hours:minutes:seconds" or parts of that."""
+    """Read a time as Slurm writes it, "days-hours:minutes:seconds" or parts of that."""
     if not text[:1].isdigit():
         return math.inf  # "infinite", "UNLIMITED"
     days, _, clock = text.rpartition("-")

@@ -22,7 +22,7 @@ _ADVICE = {
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that replaces ``path`` when the block ends without an error.
+    """Open a binary file that replaces ``path`` when the block ends without an error.
 
     The bytes go to a temporary name in the same folder, are flushed to the disk and renamed. Missing parent folders
     are created. There is one writer per path: the temporary name is fixed, so that what a killed process left behind
@@ -47,7 +47,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill, which becomes ``path`` when the block ends without an error.
+    """Make a folder to fill, which becomes ``path`` when the block ends without an error.
 
     The files inside must be flushed to the disk by whoever writes them (``durable_file`` does).
 
@@ -70,7 +70,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def durable_file(path: Path) -> Iterator[BinaryIO]:
-    """A new binary file whose content has reached the disk when the block ends."""
+    """Open a new binary file whose content has reached the disk when the block ends."""
     with open(path, "wb") as file:
         yield file
         file.flush()

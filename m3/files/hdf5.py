@@ -57,7 +57,7 @@ def write(path: Path, format: str, content: Tree, provenance: Provenance, versio
 
 @contextmanager
 def create(path: Path, format: str, provenance: Provenance, version: int = 1) -> Iterator[h5py.File]:
-    """An HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``."""
+    """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``."""
     buffer = io.BytesIO()
     # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
     with h5py.File(buffer, "w", libver=("v110", "v110"), userblock_size=_HEADER_BYTES) as file:
@@ -115,7 +115,7 @@ class Description:
 
 
 def describe(path: Path) -> Description:
-    """What a file of any of M3's formats is, after checking that it is whole.
+    """Describe a file of any of M3's formats, after checking that it is whole.
 
     Raises:
         UserError: the file is missing, damaged or foreign.
@@ -182,7 +182,7 @@ def _read_group(group: h5py.Group) -> dict[str, Any]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
-    """The file, opened after every byte of it was checked."""
+    """Check every byte of a file, and open it."""
     try:
         with open(path, "rb") as raw:
             header = raw.read(_HEADER_BYTES)

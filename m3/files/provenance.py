@@ -42,7 +42,7 @@ class Provenance:
     """Name of the device that computed the content."""
 
     def attributes(self) -> dict[str, Any]:
-        """All attributes, by name, as they are written to a file."""
+        """Return all attributes, by name, as they are written to a file."""
         own = {
             "config": self.config,
             "config_hash": self.config_hash,
@@ -60,7 +60,7 @@ ATTRIBUTES = frozenset(
 
 @cache
 def collect() -> dict[str, Any]:
-    """What is the same for all files of this process.
+    """Collect what is the same for all files of this process.
 
     Returns:
         created_by (str), packages (list of "name==version"), git_revision (str; "unknown" where M3 does not run from
@@ -87,7 +87,7 @@ def _installed() -> list[str]:
 
 
 def git_revision(repository: Path) -> str:
-    """The commit that is checked out, with "-dirty" where tracked files differ from it; "unknown" if there is none."""
+    """Ask git for the commit, with "-dirty" where tracked files differ from it; "unknown" if there is none."""
     if not (repository / ".git").exists():  # an installed copy may lie inside somebody else's repository
         return "unknown"
     command = ["git", "--no-optional-locks", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]

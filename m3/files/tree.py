@@ -27,13 +27,13 @@ def save_tree(file: BinaryIO, tree: Any) -> None:
 
 
 def load_tree(file: BinaryIO) -> Any:
-    """The tree that ``save_tree`` wrote, equal in all values and types."""
+    """Read the tree that ``save_tree`` wrote, equal in all values and types."""
     with np.load(file, allow_pickle=False) as arrays:
         return _decode(json.loads(arrays["arr_0"].tobytes()), arrays)
 
 
 def _encode(value: Any, arrays: list[np.ndarray], where: str) -> Any:
-    """A value's JSON form, its arrays put into ``arrays``. What JSON lacks becomes an object of one tagged item."""
+    """Return a value's JSON form, its arrays put into ``arrays``. What JSON lacks is an object of one tagged item."""
     if isinstance(value, dict):
         items = [
             [_encode(key, arrays, where), _encode(item, arrays, f"{where}[{key!r}]")] for key, item in value.items()

@@ -80,7 +80,7 @@ class CheckpointFolder:
         self._kept: dict[int, _Checkpoint] | None = None  # by number, ascending; None before load_latest
 
     def load_latest(self, replay: Replay) -> dict[str, Any] | None:
-        """Restore the newest whole checkpoint; to be called once, before the first save.
+        """Restore the newest whole checkpoint: once, before the first save.
 
         Args:
             replay: a new replay, which gets the content that it had.
@@ -232,6 +232,6 @@ def _manifest_text(checkpoint: _Checkpoint) -> str:
 
 
 def _sealed(content: Any) -> str:
-    """JSON text of the content and its checksum; any other text of the same meaning counts as damaged."""
+    """Return JSON text of the content and its checksum; any other text of the same meaning counts as damaged."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return json.dumps({"content": content, "sha256": digest}, indent=1, sort_keys=True) + "\n"

@@ -52,7 +52,7 @@ class FailureRecord:
             raise RunFailedError(self._explain(self._last))
 
     def record(self, epoch: int, error: Exception, saved_epoch: int) -> UserError:
-        """Remember what happened in an epoch; the error for the user.
+        """Remember what happened in an epoch; return the error for the user.
 
         Args:
             epoch: in which it happened.
@@ -106,7 +106,7 @@ def cause_of_failure(folder: Path) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """What happened and what to do, in one line."""
+    """Say what happened and what to do, in one line."""
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, UserError):
         return text

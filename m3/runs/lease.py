@@ -78,7 +78,7 @@ class Lease:
         self._heart.start()
 
     def check(self) -> None:
-        """To be called before writing what a second writer would spoil.
+        """Make sure that the lease still holds, before writing what a second writer would spoil.
 
         Raises:
             OccupiedError: another process has taken over, because this one seemed dead.
@@ -125,7 +125,7 @@ class Lease:
 
 
 def living_holder(folder: Path) -> Holder | None:
-    """Who trains a run at the moment, looking only; none if nobody does. Clocks of other machines should be right."""
+    """Look who trains a run at the moment; none if nobody does. Clocks of other machines should be right."""
     holder = _read(folder / LEASE)
     if holder is None:
         return None
@@ -137,7 +137,7 @@ def living_holder(folder: Path) -> Holder | None:
 
 
 def _is_alive(holder: Holder, age: float) -> bool:
-    """Whether a holder lives, whose heartbeat is ``age`` seconds old."""
+    """Tell whether a holder lives whose heartbeat is ``age`` seconds old."""
     if holder.machine == _machine():
         return _start_of(holder.process) == holder.started
     return abs(age) <= DEAD_AFTER_SECONDS  # a heartbeat in the future was followed by a change of the clock
@@ -145,7 +145,7 @@ def _is_alive(holder: Holder, age: float) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[float]:
-    """The exclusive lock on a file, which is created where it is missing; the time by the clock of its file system."""
+    """Lock a file, which is created where it is missing; give the time by the clock of its file system."""
     try:
         file = open(path, "ab")  # noqa: SIM115 (closed below)
     except OSError as error:
@@ -160,7 +160,7 @@ def _locked(path: Path) -> Iterator[float]:
 
 
 def _read(path: Path) -> Holder | None:
-    """Who holds a lease; none if nobody does. A file that cannot be understood has an unknown holder elsewhere."""
+    """Read who holds a lease; none if nobody does. A file that cannot be understood has an unknown holder elsewhere."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -174,7 +174,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _machine() -> str:
-    """Equal for processes that see each other: on one machine, since its last start, in one container."""
+    """Return what processes have in common that see each other: machine, its last start, container."""
     parts = [platform.node()]
     with contextlib.suppress(OSError):  # not on every system
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -183,7 +183,7 @@ def _machine() -> str:
 
 
 def _start_of(process: int) -> str | None:
-    """When a process of this machine started, in clock ticks since the machine did; none where it does not run.
+    """Read when a process of this machine started, in clock ticks since the machine did; none where it does not run.
 
     A process that was killed and waits for its parent to notice does not run.
     """
@@ -196,7 +196,7 @@ def _start_of(process: int) -> str | None:
 
 
 def _exists(process: int) -> str | None:
-    """The same on systems without /proc, which do not tell when a process started."""
+    """Do the same on systems without /proc, which do not tell when a process started."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -65,11 +65,11 @@ class LoadedAgent:
         self.reset(seed=0)
 
     def make_environment(self, mode: Mode = "test") -> Environment:
-        """An environment of the task that the agent was trained on."""
+        """Make an environment of the task that the agent was trained on."""
         return make_environment(self.settings.environment, self.settings.task, mode)
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget the episode; to be called before the first observation of another one.
+        """Forget the episode, before the first observation of another one.
 
         Args:
             seed: of the random choices from here on; none: they go on as they would have.
@@ -147,7 +147,7 @@ def load(path: Path | str, device: str = "cpu") -> LoadedAgent:
 
 
 def _build(settings: RunSettings, state: Mapping[str, Tensor], agent_steps: int, device: torch.device) -> LoadedAgent:
-    """The agent with these parameters and buffers. Its environment is made once, to learn what it shows and accepts."""
+    """Build the agent of these weights. Its environment is made once, to learn what it shows and accepts."""
     with closing(make_environment(settings.environment, settings.task, "test")) as environment:
         networks = Agent(settings, environment.observation_spec, environment.action_spec).eval()
     try:

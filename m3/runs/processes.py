@@ -31,7 +31,7 @@ class Processes:
         return self._entries[-1]["device"]
 
     def add_this(self, after_epoch: int, device: torch.device) -> list[str]:
-        """Enter this process, which trains on after an epoch.
+        """Add this process, which goes on training after an epoch.
 
         Returns:
             what computes otherwise than in the process before, in words such as "torch==2.11.0 before".

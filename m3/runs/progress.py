@@ -60,7 +60,7 @@ class RunProgress:
         self._file: ProgressFile | None = None
 
     def keep_file(self, folder: Path) -> None:
-        """Keep the progress file from here on, as a new attempt at the run: to be called once the run is ours."""
+        """Keep the progress file from here on, as a new attempt at the run. The run has to be ours."""
         self._file = ProgressFile(folder, self._settings)
 
     def say(self, text: str) -> None:

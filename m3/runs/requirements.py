@@ -35,7 +35,7 @@ class Requirements:
 
     @classmethod
     def of(cls, settings: RunSettings, replay: Replay, parameter_bytes: int) -> "Requirements":
-        """What a run needs until its end."""
+        """Compute what a run needs until its end."""
         collecting = min(settings.collection.last_epoch or settings.epochs, settings.epochs)
         rows = min(collecting * settings.collection.steps_per_epoch, replay.capacity_rows)
         before_growing = 1
@@ -49,7 +49,7 @@ class Requirements:
         )
 
     def check(self, folder: Path, checkpoints: Path) -> str:
-        """What is needed and what there is, in a line.
+        """Compare what is needed with what there is; return both in a line.
 
         Args:
             folder: of the run, which exists.
@@ -78,12 +78,12 @@ class Requirements:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files in a folder take."""
+    """Add up what the files in a folder take."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def size(count: float) -> str:
-    """Bytes for people, such as "1.5 GB"."""
+    """Word bytes for people, such as "1.5 GB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.3g} {unit}"
@@ -92,7 +92,7 @@ def size(count: float) -> str:
 
 
 def free_memory_bytes(machine: Path = Path("/proc/meminfo")) -> float:
-    """Memory that this process can still get: the machine's, or less where a container or batch system limits it.
+    """Look how much memory this process can still get: the machine's, or less where a container or scheduler limits it.
 
     Infinite where the system does not tell.
     """
@@ -102,7 +102,7 @@ def free_memory_bytes(machine: Path = Path("/proc/meminfo")) -> float:
 
 
 def _left_in_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """What each limited control group of this process leaves."""
+    """Yield what each limited control group of this process leaves."""
     lines = own.read_text().splitlines() if own.exists() else []
     for controllers, group in (line.split(":", 2)[1:] for line in lines):
         if controllers in _GROUPS:

@@ -24,13 +24,13 @@ class CheckpointInterval:
     epochs: int | None = None
 
     def due(self, epoch: int, seconds: float, cost: float = 0.0) -> bool:
-        """Whether it is time after ``epoch``, ``seconds`` after the last checkpoint, which took ``cost`` seconds."""
+        """Tell whether it is time, ``seconds`` after the last checkpoint, which took ``cost`` seconds."""
         late = seconds >= max(60 * self.minutes, cost / MOST_TIME)
         return late or (self.epochs is not None and epoch % self.epochs == 0)
 
 
 def load_newest(folder: CheckpointFolder, trainer: Trainer, processes: Processes) -> bool:
-    """Bring a run to where its newest checkpoint has it; whether there is one."""
+    """Bring a run to where its newest checkpoint has it; return whether there is one."""
     state = folder.load_latest(trainer.replay)
     if state is None:
         return False
@@ -87,12 +87,12 @@ class Saver:
         self._start = self._saved_at = monotonic()
 
     def save_if_due(self, trainer: Trainer) -> None:
-        """After an epoch: a checkpoint, if it is time for one."""
+        """Save a checkpoint after an epoch, if it is time for one."""
         if self._interval.due(trainer.epoch, monotonic() - self._saved_at, self.seconds):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """After an epoch: a checkpoint, unless there is one of this epoch."""
+        """Save a checkpoint after an epoch, unless there is one of it."""
         if trainer.epoch == self.epoch:
             return
         start = monotonic()

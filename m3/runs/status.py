@@ -61,7 +61,7 @@ class Totals:
 
 
 def experiment_status(plan: Plan, results: Path) -> list[RunStatus]:
-    """The runs of an experiment in its order.
+    """Look how far the runs of an experiment are, in its order.
 
     Args:
         plan: the experiment.
@@ -110,7 +110,7 @@ def _state(folder: Path, progress: ProgressRecord | None) -> tuple[State, str]:
 
 
 def totals(runs: Sequence[RunStatus]) -> Totals:
-    """The sum over an experiment's runs."""
+    """Sum up an experiment's runs."""
     left = [(_hours_left(status, runs), status.gpus) for status in runs]
     known = [(hours, gpus) for hours, gpus in left if hours is not None]
     states = {state: sum(status.state == state for status in runs) for state in STATES}

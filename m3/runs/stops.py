@@ -49,12 +49,12 @@ class Stop:
         return f"received {self._signal}" if self._signal else "its time budget is used up"
 
     def due(self, seconds: float = 0.0) -> bool:
-        """Whether to end now, rather than begin what is expected to take ``seconds``."""
+        """Tell whether to end now, rather than begin what is expected to take ``seconds``."""
         return self._signal is not None or monotonic() + seconds >= self._end
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as wishes to end, and raise ``StopNow`` when time is up. In the main thread only."""
+        """End on SIGTERM and SIGINT, and raise ``StopNow`` when time is up. In the main thread only."""
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
         before = {number: signal.signal(number, self._receive) for number in numbers}
         if self.has_budget:

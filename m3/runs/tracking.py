@@ -26,11 +26,11 @@ class Tracker(ABC):
 
     @abstractmethod
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
-        """Single numbers by name."""
+        """Show single numbers by name."""
 
     @abstractmethod
     def histogram(self, name: str, values: np.ndarray, epoch: int) -> None:
-        """How values are distributed."""
+        """Show how values are distributed."""
 
     @abstractmethod
     def close(self) -> None:
@@ -116,7 +116,7 @@ class WandbTracker(Tracker):
 
 
 def make_tracker(name: str, folder: Path, settings: RunSettings) -> Tracker | None:
-    """The tracker of a name, for the run in ``folder``. "auto" is TensorBoard where it is installed.
+    """Make the tracker of a name, for the run in ``folder``. "auto" is TensorBoard where it is installed.
 
     Raises:
         UserError: there is no such tracker, or its package is missing.
@@ -135,7 +135,7 @@ def make_tracker(name: str, folder: Path, settings: RunSettings) -> Tracker | No
 
 
 def epoch_scalars(trainer: Trainer) -> dict[str, float]:
-    """The last epoch's metrics, and the mean return and length of the training episodes that ended in it."""
+    """Return the last epoch's metrics, and the mean return and length of the training episodes that ended in it."""
     metrics = trainer.log.newest
     before = metrics["agent_steps"] - trainer.settings.collection.steps_per_epoch
     ended = [episode for episode in trainer.collector.episodes[-_LATEST_STEPS:] if episode.agent_steps > before]
@@ -148,7 +148,7 @@ def epoch_scalars(trainer: Trainer) -> dict[str, float]:
 
 @torch.no_grad()
 def latest_experience(trainer: Trainer) -> dict[str, np.ndarray]:
-    """Of the latest steps in the replay: actions by dimension, the critic's values, and which codes images use."""
+    """Look at the latest steps in the replay: actions by dimension, the critic's values, which codes images use."""
     replay, agent = trainer.replay, trainer.agent
     rows = replay.rows(max(replay.first_row, replay.next_row - _LATEST_STEPS), replay.next_row)
     taken = rows.columns["actions"][~rows.columns["final"]]

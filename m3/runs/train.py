@@ -85,9 +85,8 @@ def train(
         be_deterministic(where, also_on_gpu=deterministic)
         after_epoch = resources.enter_context(following) if following is not None else None
         trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources)
-        own_checkpoints = checkpoint_folder(folder, settings)
-        _say_start(trainer, folder, own_checkpoints, progress)
-        checkpoints = CheckpointFolder(own_checkpoints, config_hash(settings))
+        _say_start(trainer, folder, progress)
+        checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings))
         saver = Saver(checkpoints, interval, lease, progress, stop)
         saver.restore(trainer, where)
         finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
@@ -151,12 +150,13 @@ def set_up(settings: RunSettings, device: torch.device, perceptual: Perceptual |
     return trainer
 
 
-def _say_start(trainer: Trainer, folder: Path, checkpoints: Path, progress: RunProgress) -> None:
+def _say_start(trainer: Trainer, folder: Path, progress: RunProgress) -> None:
     """Say what the run needs, and whether other settings have left checkpoints.
 
     Raises:
         UserError: memory or disk do not suffice.
     """
+    checkpoints = checkpoint_folder(folder, trainer.settings)
     parameter_bytes = sum(parameter.nbytes for parameter in trainer.agent.parameters())
     progress.say(Requirements.of(trainer.settings, trainer.replay, parameter_bytes).check(folder, checkpoints))
     others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != checkpoints]
@@ -175,7 +175,7 @@ def _train_or_record(
     folder: Path,
     after_epoch: AfterEpoch | None,
 ) -> bool:
-    """Train and leave the results; remember what went wrong. Whether the run is finished."""
+    """Train and leave the results; remember what goes wrong. Return whether the run is finished."""
     try:
         finished = _train_epochs(trainer, saver, failures, stop, progress, after_epoch)
         if finished:
@@ -198,7 +198,7 @@ def _train_epochs(
     progress: RunProgress,
     after_epoch: AfterEpoch | None,
 ) -> bool:
-    """Train until the end, or until it is time to stop; whether it is the end."""
+    """Train until the end, or until it is time to stop; return whether it is the end."""
     began, epochs = trainer.epoch, trainer.settings.epochs
     looked = 0.0  # the longest that after_epoch took, in seconds
     try:

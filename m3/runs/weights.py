@@ -74,7 +74,7 @@ def load_weights(path: Path) -> Weights:
 
 
 def _digest(description: dict[str, Any], state: dict[str, Tensor]) -> str:
-    """Of the whole content, however the file lays it out."""
+    """Hash the whole content, however the file lays it out."""
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name in sorted(state):
         tensor = state[name]

@@ -83,7 +83,7 @@ class Collector:
         return self._policy.burn_in(rows.observations, rows.columns["actions"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Counters, finished episodes, the episode in progress and its environment."""
+        """Return counters, finished episodes, the episode in progress and its environment."""
         return {
             "agent_steps": self.agent_steps,
             "episodes": np.array(self.episodes, dtype=np.float64).reshape(-1, 3),

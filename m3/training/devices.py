@@ -10,7 +10,7 @@ from m3.errors import UserError
 
 
 def select_device(name: str) -> torch.device:
-    """The device of a name: "auto" is the GPU if there is one, else "cpu", "cuda" or "cuda:N".
+    """Choose the device of a name: "auto" is the GPU if there is one, else "cpu", "cuda" or "cuda:N".
 
     Raises:
         UserError: no such device here.
@@ -28,7 +28,7 @@ def select_device(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """What it is, such as "NVIDIA H100 80GB HBM3" or "cpu"."""
+    """Name a device, such as "NVIDIA H100 80GB HBM3" or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
@@ -45,6 +45,6 @@ def be_deterministic(device: torch.device, also_on_gpu: bool = False) -> None:
 
 
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
-    """The array on a device: the same memory on the CPU; a GPU copies it while the host goes on."""
+    """Put an array on a device: the same memory on the CPU; a GPU copies it while the host goes on."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

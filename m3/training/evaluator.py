@@ -47,7 +47,7 @@ def play_episodes(
 def _play_round(
     policy: Policy, environments: VectorEnvironment, seeds: list[int], random: Randomness
 ) -> EpisodeStatistics:
-    """One episode in each of the first ``len(seeds)`` environments."""
+    """Play one episode in each of the first ``len(seeds)`` environments."""
     playing = np.arange(len(seeds))
     returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), dtype=np.int64)
     observation: Observation = environments.reset(list(playing), seeds)

@@ -16,11 +16,11 @@ class MetricLog:
         self._evaluations: list[tuple[int, int, EpisodeStatistics]] = []
 
     def add_epoch(self, metrics: Mapping[str, float]) -> None:
-        """One epoch's metrics by name; epochs may have different ones."""
+        """Add one epoch's metrics by name; epochs may have different ones."""
         self._epochs.append(dict(metrics))
 
     def add_evaluation(self, epoch: int, agent_steps: int, scores: EpisodeStatistics) -> None:
-        """The scores of an evaluation after an epoch."""
+        """Add what an evaluation after an epoch came to."""
         self._evaluations.append((epoch, agent_steps, scores))
 
     @property
@@ -29,17 +29,17 @@ class MetricLog:
         return dict(self._epochs[-1])
 
     def newest_evaluation(self, epoch: int) -> EpisodeStatistics | None:
-        """The scores of the evaluation after ``epoch``, if that is the newest."""
+        """Return what the evaluation after ``epoch`` came to, if that is the newest."""
         return self._evaluations[-1][2] if self._evaluations and self._evaluations[-1][0] == epoch else None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """One array per metric, (epochs,), NaN where it was not measured; counters are integers."""
+        """Return one array per metric, (epochs,), NaN where it was not measured; counters are integers."""
         names = sorted({name for row in self._epochs for name in row})
         columns = {name: np.array([row.get(name, np.nan) for row in self._epochs]) for name in names}
         return columns | {name: columns[name].astype(np.int64) for name in ("epoch", "agent_steps") if name in columns}
 
     def evaluations(self) -> dict[str, np.ndarray]:
-        """epoch and agent_steps int64 (n,), returns float64 and lengths int64 (n, episodes)."""
+        """Return epoch and agent_steps int64 (n,), returns float64 and lengths int64 (n, episodes)."""
         scores = [s for _, _, s in self._evaluations]
         episodes = len(scores[0].returns) if scores else 0
         return {

@@ -30,7 +30,7 @@ class ReplayTokens:
         self.forget()
 
     def forget(self) -> None:
-        """Encode anew from now on: to be called when the tokenizer may have changed."""
+        """Encode anew from now on, as the tokenizer may have changed."""
         slots = self._replay.num_slots
         self._row_of_slot = np.full(slots, -1)
         for name in self._kept:
@@ -43,7 +43,7 @@ class ReplayTokens:
         self._row_of_slot[rows % len(self._row_of_slot)] = -1
 
     def windows(self, ids: np.ndarray, before: int, length: int) -> tuple[Batch, dict[str, Tensor]]:
-        """Windows of the replay (see ``Replay.gather``) and their tokens, int64 (B, T, K, C) per modality.
+        """Gather windows of the replay (see ``Replay.gather``) and their tokens, int64 (B, T, K, C) per modality.
 
         The batch has the observations of those modalities only that are not kept. Tokens of steps that do not exist
         mean nothing.

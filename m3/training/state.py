@@ -7,7 +7,7 @@ import torch
 
 
 def to_arrays(tree: Any) -> Any:
-    """The same tree of dicts, lists and tuples with arrays (copies) for tensors."""
+    """Return the same tree of dicts, lists and tuples with arrays (copies) for tensors."""
     if isinstance(tree, torch.Tensor):
         return tree.detach().cpu().numpy().copy()
     if isinstance(tree, dict):
@@ -18,7 +18,7 @@ def to_arrays(tree: Any) -> Any:
 
 
 def to_tensors(tree: Any) -> Any:
-    """Inverse of :func:`to_arrays`, on the CPU."""
+    """Undo :func:`to_arrays`, on the CPU."""
     if isinstance(tree, np.ndarray):
         return torch.from_numpy(tree.copy())
     if isinstance(tree, dict):

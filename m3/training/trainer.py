@@ -21,7 +21,7 @@ from m3.training.state import to_arrays, to_tensors
 
 
 def new_replay(settings: RunSettings, environment: Environment) -> Replay:
-    """The empty replay of a run."""
+    """Make the empty replay of a run."""
     capacity = int(settings.replay.capacity_gigabytes * 1e9)
     context_length = settings.sequences.context_length
     return Replay(environment.observation_spec, environment.action_spec, context_length, capacity)
@@ -68,7 +68,7 @@ class Trainer:
         self.log = MetricLog()
 
     def run_epoch(self, progress: Progress) -> None:
-        """The next epoch."""
+        """Train the next epoch."""
         self.epoch += 1
         self.tokens.forget()  # the tokenizer trains before any other part reads them
         metrics: dict[str, float] = {}
@@ -82,7 +82,7 @@ class Trainer:
         self.log.add_epoch({**counters, **metrics, **seconds})
 
     def _work(self, part: str, steps: int, random: Randomness) -> Work[dict[str, float]]:
-        """A part's steps of one epoch; returns what they measured."""
+        """Do a part's steps of one epoch; return what they measured."""
         if part == "collect":
             yield from self.collector.collect(steps, random)
         elif part == "evaluate":
@@ -98,7 +98,7 @@ class Trainer:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the replay, as arrays and plain values."""
+        """Return all but the replay, as arrays and plain values."""
         return {
             "epoch": self.epoch,
             "agent": to_arrays(self.agent.state_dict()),

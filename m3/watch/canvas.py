@@ -46,19 +46,19 @@ class Box(NamedTuple):
         return self.y + self.height
 
     def below(self, height: int) -> "Box":
-        """What is left under a strip of this height."""
+        """Return what is left under a strip of this height."""
         return Box(self.x, self.y + height, self.width, self.height - height)
 
 
 @lru_cache
 def font(size: int, strong: bool = False) -> ImageFont.FreeTypeFont:
-    """The typeface of the project's figures."""
+    """Load the typeface of the project's figures."""
     file = _FONTS / f"Roboto-{'Medium' if strong else 'Regular'}.ttf"
     return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)  # the other one squeezes small sizes
 
 
 def number(value: float) -> str:
-    """A number for people: at most three decimals, and a real minus sign."""
+    """Word a number for people: at most three decimals, and a real minus sign."""
     text = f"{value:,.3f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")
 
@@ -71,7 +71,7 @@ class Canvas:
         self._draw = ImageDraw.Draw(self._image)
 
     def array(self) -> np.ndarray:
-        """uint8 (height, width, 3)."""
+        """Return the picture, uint8 (height, width, 3)."""
         return np.asarray(self._image).copy()
 
     def text(
@@ -84,7 +84,7 @@ class Canvas:
         anchor: str = "ls",
         strong: bool = False,
     ) -> int:
-        """Write at a point, by default the left end of the baseline; the text's width."""
+        """Write at a point, by default the left end of the baseline; return the text's width."""
         self._draw.text((x, y), text, fill=color, font=font(size, strong), anchor=anchor)
         return round(font(size, strong).getlength(text))
 
@@ -93,7 +93,7 @@ class Canvas:
             self._draw.rectangle((box.x, box.y, box.right - 1, box.bottom - 1), fill=color)
 
     def picture(self, box: Box, picture: np.ndarray) -> None:
-        """As large as fits, in the middle of the box, with sharp pixels where it is enlarged."""
+        """Draw a picture as large as fits, in the middle of the box, with sharp pixels where it is enlarged."""
         height, width = picture.shape[:2]
         scale = min(box.width / width, box.height / height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -103,14 +103,14 @@ class Canvas:
         self._image.paste(scaled, (box.x + (box.width - size[0]) // 2, box.y + (box.height - size[1]) // 2))
 
     def strip(self, box: Box, shares: np.ndarray) -> None:
-        """A row of cells, brighter where the share of the largest is larger."""
+        """Draw a row of cells, brighter where the share of the largest is larger."""
         weights = shares / max(shares.max(), 1e-9)
         colors = np.array(SURFACE) + weights[:, None] * (np.array(IMAGINED) - np.array(SURFACE))
         row = Image.fromarray(colors.astype(np.uint8)[None])
         self._image.paste(row.resize((box.width, box.height), Image.Resampling.NEAREST), (box.x, box.y))
 
     def bars(self, box: Box, values: np.ndarray, color: tuple[int, ...]) -> None:
-        """One horizontal bar per value in [-1, 1], from the middle, top to bottom; numbered where there is room."""
+        """Draw a horizontal bar per value in [-1, 1], from the middle, top to bottom; numbered where there is room."""
         self.rectangle(box, SURFACE)
         middle = box.x + box.width // 2
         numbered = box.height >= _LEAST_ROW * len(values)
@@ -132,7 +132,7 @@ class Canvas:
         marks: Sequence[bool],
         capacity: int,
     ) -> None:
-        """Lines over time, the latest value at the right end; the scale fits them.
+        """Draw lines over time, the latest value at the right end; the scale fits them.
 
         Zero is marked, and the steps in ``marks``, which is as long as the lines.
         """

@@ -14,7 +14,7 @@ from m3.training.trainer import Trainer
 
 @contextmanager
 def following(folder: Path, settings: RunSettings, tracker_name: str, with_media: bool) -> Iterator[AfterEpoch]:
-    """What to call after each epoch of the run in ``folder``.
+    """Give what to call after each epoch of the run in ``folder``.
 
     Where media cannot be made, because nothing can render here or a package is missing, it is said once and training
     goes on.
@@ -44,7 +44,7 @@ def following(folder: Path, settings: RunSettings, tracker_name: str, with_media
 
 
 def _media(folder: Path) -> AfterEpoch:
-    """Writes media; what it needs is imported when it is called first, as training itself does not need it."""
+    """Make what writes media. It imports what it needs when it is called first, as training itself does not need it."""
 
     def after_epoch(trainer: Trainer) -> None:
         try:

@@ -77,12 +77,12 @@ class Keyboard:
         self._window = window
 
     def choose(self, decision: Decision) -> np.ndarray:
-        """The action of the keys that are pressed now, whatever the agent thinks."""
+        """Choose the action of the keys that are pressed now, whatever the agent would do."""
         assert self._window is not None, "attach comes before choose"
         return self.action(self._window.keys())
 
     def action(self, keys: list[str]) -> np.ndarray:
-        """The action of keys pressed together, (A,)."""
+        """Return the action of keys pressed together, (A,)."""
         if self._keys:
             return np.array([self._index(frozenset(keys))], np.int64)
         values = np.zeros(self._actions.shape)
@@ -93,7 +93,7 @@ class Keyboard:
         return values.astype(self._actions.dtype)
 
     def help(self) -> str:
-        """Which keys do what."""
+        """Say which keys do what."""
         if self._keys:
             names = self._names or [f"action {index}" for index in self._keys.values()]
             shown = (f"{' + '.join(sorted(keys)) or 'none'}: {names[index]}" for keys, index in self._keys.items())
@@ -104,7 +104,7 @@ class Keyboard:
         )
 
     def _index(self, pressed: frozenset[str]) -> int:
-        """The action of the most keys that are all pressed."""
+        """Return the action of the most keys that are all pressed."""
         matching = [keys for keys in self._keys if keys <= pressed]
         return self._keys[max(matching, key=len)] if matching else 0
 

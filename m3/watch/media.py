@@ -57,7 +57,7 @@ def write_if_due(folder: Path, trainer: Trainer, times: int = 3, steps: int = 10
 def _episodes(
     loaded: LoadedAgent, environment: Environment, trainer: Trainer
 ) -> dict[str, tuple[Iterator[WatchedStep], Captions]]:
-    """What videos show, by name."""
+    """Return what videos show, by name."""
     temperature, seed = loaded.settings.evaluation.temperature, trainer.epoch
     horizon = loaded.settings.sequences.length
     return {
@@ -68,7 +68,7 @@ def _episodes(
 
 
 def reconstructions(loaded: LoadedAgent, environment: Environment, trainer: Trainer) -> np.ndarray | None:
-    """Observations spread over the replay (above) and what is left of them in tokens (below); uint8 (h, w, 3).
+    """Draw observations from all over the replay (above) and what tokens keep of them (below); uint8 (h, w, 3).
 
     None where observations are no pictures.
     """

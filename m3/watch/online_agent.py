@@ -22,7 +22,7 @@ Tokens = Mapping[str, Tensor]
 
 
 def to_tokens(agent: Agent, observation: Observation) -> Tokens:
-    """The tokens of one raw observation."""
+    """Encode one raw observation."""
     device = agent.actor_critic.actor.weight.device
     return agent.tokenizer.encode(
         {name: torch.from_numpy(array).to(device)[None] for name, array in observation.items()}
@@ -31,7 +31,7 @@ def to_tokens(agent: Agent, observation: Observation) -> Tokens:
 
 @torch.no_grad()
 def to_observation(agent: Agent, tokens: Tokens) -> Observation:
-    """Tokens of one step as the raw observation that they stand for: what is left of it after the tokenizer."""
+    """Decode the tokens of one step to a raw observation: what is left of it after the tokenizer."""
     views = agent.tokenizer.decode(tokens)
     raw = {}
     for name, module in agent.tokenizer.modalities.items():
@@ -79,7 +79,7 @@ class Forecaster:
         self._state = self._imagination.start(_stack([tokens]), actions[:, None][:, :0])
 
     def step(self, action: Tensor) -> Forecast:
-        """What follows ``action`` (1, A) on the current observation. The sampled one becomes current."""
+        """Predict what follows ``action`` (1, A) on the current observation. The sampled one becomes current."""
         current = self._state.observation
         if self._blocks == self._length:
             self._refresh(current)
@@ -90,7 +90,7 @@ class Forecaster:
         return Forecast(reward, bool(end), disagreement, self._state.observation)
 
     def correct(self, tokens: Tokens) -> None:
-        """What really followed becomes current, in place of what was sampled."""
+        """Make what really followed current, in place of what was sampled."""
         self._state = ImaginedState(self._state.memory, _stack([tokens]), self._state.actions)
 
     def follow(self, other: "Forecaster") -> None:
@@ -165,7 +165,7 @@ class OnlineAgent:
 
     @torch.no_grad()
     def act(self, action: np.ndarray) -> Forecast:
-        """Tell policy and world model what is done, (A,); what the world model expects of it."""
+        """Tell policy and world model what is done, (A,); return what the world model expects of it."""
         batch = torch.from_numpy(action).to(self._no_action.device)[None]
         self._state = self.agent.actor_critic.act(batch, self._state)
         return self.forecaster.step(batch)

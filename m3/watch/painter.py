@@ -63,7 +63,7 @@ class Painter:
         self._dream_begins: deque[bool] = deque(maxlen=_TRACE_STEPS)
 
     def paint(self, watched: WatchedStep) -> np.ndarray:
-        """uint8 (720, 1280, 3)."""
+        """Paint a step, uint8 (720, 1280, 3)."""
         self._remember(watched)
         canvas = Canvas(WIDTH, HEIGHT)
         self._header(canvas, watched)
@@ -130,7 +130,7 @@ class Painter:
             self._dimensions(canvas, box, watched)
 
     def _choices(self, canvas: Canvas, box: Box, probabilities: np.ndarray, chosen: int) -> None:
-        """One row per action; where there are many, the one taken and the likeliest others."""
+        """Draw one row per action; where there are many, the one taken and the likeliest others."""
         shown = np.arange(len(probabilities))
         if len(shown) > _ROWS:
             others = [index for index in np.argsort(-probabilities, kind="stable") if index != chosen]
@@ -149,7 +149,7 @@ class Painter:
             canvas.text(row.right, baseline, f"{share:.0%}", 13, INK if taken else QUIET, anchor="rs")
 
     def _dimensions(self, canvas: Canvas, box: Box, watched: WatchedStep) -> None:
-        """One row per dimension: how likely its values are, and the one that is taken."""
+        """Draw one row per dimension: how likely its values are, and the one that is taken."""
         probabilities = watched.decision.probabilities
         height = min(48, box.height // len(probabilities))
         for place, shares in enumerate(probabilities):
@@ -186,7 +186,7 @@ class Painter:
 
 
 def scaled_numbers(spec: ObservationSpec, observation: Observation) -> np.ndarray:
-    """An observation without pictures as values in [-1, 1]: vectors symlog'ed, tokens as shares of their vocabulary."""
+    """Scale an observation without pictures to [-1, 1]: vectors symlog'ed, tokens as shares of their vocabulary."""
     parts = []
     for name, modality in spec.modalities.items():
         values = observation[name].astype(np.float64)

@@ -85,7 +85,7 @@ def _record(
 def _stream(
     loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard
 ) -> tuple[Iterator[WatchedStep], Painter]:
-    """What is wished for, and who paints it."""
+    """Return the steps to be watched, and who paints them."""
     temperature = loaded.settings.evaluation.temperature if options.temperature is None else options.temperature
     captions = CAPTIONS
     if options.replay:

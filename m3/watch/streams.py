@@ -44,19 +44,19 @@ Choose = Callable[[Decision], np.ndarray]
 
 
 def own_action(decision: Decision) -> np.ndarray:
-    """The agent acts."""
+    """Take the agent's own action."""
     return decision.action
 
 
 def generator_for(loaded: LoadedAgent, seed: int) -> torch.Generator:
-    """The random choices of what is watched."""
+    """Make the random stream of what is watched."""
     return torch.Generator(loaded.device).manual_seed(derive(seed, "watch"))
 
 
 def play(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, choose: Choose = own_action
 ) -> Iterator[WatchedStep]:
-    """Episodes in the real environment, one after another, without end."""
+    """Play episodes in the real environment, one after another, without end."""
     online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     episode = 0
     while True:
@@ -90,7 +90,7 @@ def play(
 def dream_beside(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, horizon: int
 ) -> Iterator[WatchedStep]:
-    """Real episodes, and beside them dreams of ``horizon`` steps.
+    """Play real episodes, and dream beside them for ``horizon`` steps at a time.
 
     A dream begins with a real observation and the memory of what led there. From then on the world model gets what it
     has sampled itself, and the actions that the agent takes in reality.
@@ -135,7 +135,7 @@ def dream_beside(
 def play_dream(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, choose: Choose
 ) -> Iterator[WatchedStep]:
-    """Episodes inside the world model: their first steps are real and the agent's, what follows is dreamt.
+    """Play episodes inside the world model: their first steps are real and the agent's, what follows is dreamt.
 
     A dream ends where the world model says so, and the next one begins with another real start. Steps show the real
     observation with which it began beside the dream.
@@ -179,7 +179,7 @@ def play_dream(
 def stored_episodes(
     loaded: LoadedAgent, environment: Environment, replay: Replay, temperature: float, seed: int
 ) -> Iterator[WatchedStep]:
-    """The finished episodes of a replay, the latest first, and what the agent makes of them by now."""
+    """Show the finished episodes of a replay, the latest first, and what the agent makes of them by now."""
     online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     for number, (first, end) in enumerate(replay.finished_episodes()[::-1].tolist(), start=1):
         online.begin()

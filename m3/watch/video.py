@@ -9,7 +9,7 @@ from m3.errors import UserError
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: int) -> int:
-    """Write frames to a file, which appears when it is complete; how many there were.
+    """Write frames to a file, which appears when it is complete; return how many there were.
 
     Args:
         path: the mp4 file.

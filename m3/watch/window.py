@@ -13,7 +13,7 @@ _INVISIBLE = ("dummy", "offscreen")
 
 
 def has_display() -> bool:
-    """Whether windows can be opened here."""
+    """Tell whether windows can be opened here."""
     chosen = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     return sys.platform != "linux" or any(os.environ.get(name) for name in chosen)
 
@@ -62,7 +62,7 @@ class Window:
         self._clock.tick(frames_per_second)
 
     def keys(self) -> list[str]:
-        """The names of the keys that are held down, or were pressed since the last call, such as "left" and "space"."""
+        """Name the keys that are held down, or were pressed since the last call, such as "left" and "space"."""
         self._listen()
         held = self._pygame.key.get_pressed()
         pressed, self._pressed = self._pressed, []

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from m3.bench.operations import OperationCount
-from m3.bench.options import Plan
+from m3.bench.options import BenchOptions
 from m3.bench.timing import Bench, bench_settings, projected_hours, share_of_unknown_frames
 from m3.bench.together import time_parts
 from m3.cli import main
@@ -91,7 +91,7 @@ def test_runs_at_once_are_timed_together(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_process_that_fails_does_not_leave_the_others_waiting() -> None:
-    plan = Plan(bench_settings("dmc500k", "tiny"), CPU, 200, ["world_model", "no such part"])
+    plan = BenchOptions(bench_settings("dmc500k", "tiny"), CPU, 200, ["world_model", "no such part"])
     with pytest.raises((KeyError, BrokenBarrierError)):
         time_parts(plan, steps=1, warmup=0, processes=2)
 

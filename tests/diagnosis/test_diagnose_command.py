@@ -54,7 +54,7 @@ def test_longer_episodes_are_cut(run: Path, tmp_path: Path) -> None:
 def test_figure_and_table(run: Path, tmp_path: Path) -> None:
     assert main(["diagnose", "--run", str(run), "--episodes", "2"]) == 0
     assert main(["evaluate", "--run", str(run), "--episodes", "2"]) == 0
-    command = ["diagnosis", "--runs", str(run), "--labels", "tiny=Tiny agent"]
+    command = ["diagnosis-figure", "--runs", str(run), "--labels", "tiny=Tiny agent"]
     assert main([*command, "--benchmark-label", "Toys", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "diagnosis.pdf").read_bytes().startswith(b"%PDF")
     table = (tmp_path / "table_diagnosis.md").read_text()

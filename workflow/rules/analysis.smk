@@ -127,7 +127,7 @@ for analysis in ANALYSES:
                 labels=[f"{v}={PLAN.variants[v].label}" for v in analysis.variants],
                 folder=subpath(output.diagnosis_pdf, parent=True),
             shell:
-                "python -m m3 diagnosis --runs {params.runs} --benchmark-label {params.benchmark_label:q}"
+                "python -m m3 diagnosis-figure --runs {params.runs} --benchmark-label {params.benchmark_label:q}"
                 " --labels {params.labels:q} --output {params.folder} > {log} 2>&1"
 
 
