@@ -46,9 +46,9 @@ class Timing:
     steps: int
     peak_memory_gb: float
     imagined_steps_per_second: float | None = None
-    """Of the controller: imagined steps of all trajectories."""
+    """The controller's imagined steps, of all trajectories together."""
     gflop: float | None = None
-    """Of a component: billions of operations in the matrix products and convolutions of a step (LSTMs not counted)."""
+    """A component's operations in the matrix products and convolutions of a step, in billions (LSTMs not counted)."""
 
 
 class Bench:

@@ -18,13 +18,13 @@ from m3.training.devices import device_name
 
 
 class Extent(NamedTuple):
-    """How much is looked at."""
+    """How much a diagnosis looks at."""
 
     episodes: int
     steps: int
-    """Of an episode, at most; what follows is not played."""
+    """The most steps of an episode; what follows is not played."""
     dreams: int
-    """From an episode, at most."""
+    """The most dreams from one episode."""
 
 
 def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:

@@ -27,7 +27,7 @@ MIN_FREE_GB_PER_RUN = 2.0
 
 
 class Finding(NamedTuple):
-    """Something that was looked at."""
+    """What a check found."""
 
     level: Literal["works", "note", "problem"]
     subject: str

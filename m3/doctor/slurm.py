@@ -13,7 +13,7 @@ _SINFO_SECONDS = 30
 
 @dataclass(frozen=True)
 class Partition:
-    """Its largest nodes count: a job has to fit on one of them."""
+    """A partition, by its largest nodes: a job has to fit on one of them."""
 
     name: str
     default: bool

@@ -16,7 +16,7 @@ AttemptState = Literal["setting up", "training", "finished", "stopped", "failed"
 class Attempt(BaseModel):
     """One process that trained the run, or tried to."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     begun: datetime
     updated: datetime
@@ -24,7 +24,7 @@ class Attempt(BaseModel):
     host: str
     process: int
     state: AttemptState
-    """Of a process that was killed, what it did then."""
+    """A process that was killed stays in the state that it was in."""
     message: str = ""
     """Why it stopped or failed, in one line."""
 
@@ -37,27 +37,27 @@ class Attempt(BaseModel):
 class ProgressRecord(BaseModel):
     """The content of a run's progress file."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     format: Literal["m3.progress"] = "m3.progress"
     format_version: Literal[1] = 1
     config_hash: str
-    """Of the run's settings: what other settings left in the folder does not count."""
+    """The hash of the run's settings: what other settings left in the folder does not count."""
     benchmark: str
     variant: str
     task: str
     seed: int
     epochs: int
-    """Of the whole run."""
+    """How many epochs the whole run has."""
     epoch: int = 0
     """The last one that has ended."""
     saved_epoch: int = 0
-    """Of the newest checkpoint: where the next process would continue."""
+    """The epoch of the newest checkpoint, after which the next process would continue."""
     agent_steps: int = 0
     seconds_per_epoch: float | None = None
-    """Lately; null before the first epoch."""
+    """The mean of the latest epochs; null before the first."""
     seconds_left: float | None = None
-    """To the end of training; null where nothing is known."""
+    """Until training ends; null where nothing is known."""
     at_least: bool = True
     """Whether ``seconds_left`` is a lower bound, as some part of an epoch has not run yet."""
     attempts: tuple[Attempt, ...] = ()

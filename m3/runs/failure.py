@@ -23,11 +23,11 @@ class _Failure:
     identity: str
     epoch: int
     saved_epoch: int
-    """Of the newest checkpoint then."""
+    """The epoch of the newest checkpoint at that time."""
     kind: str
     cause: str
     count: int
-    """How often in a row the run failed so."""
+    """How many times in a row the run has failed in this way."""
     final: bool
     time: str
     host: str

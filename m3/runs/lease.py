@@ -47,7 +47,7 @@ class Holder:
     started: str
     """When the process started, as ``_start_of`` tells it; process numbers are used again."""
     token: str
-    """Different for every lease."""
+    """Tells this lease from every other."""
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"

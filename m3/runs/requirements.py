@@ -24,12 +24,12 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class Requirements:
-    """Bytes. Batches, simulators and libraries come on top in memory: they depend on the machine."""
+    """Memory and disk that a run needs, in bytes; batches, simulators and libraries come on top."""
 
     experience: int
     """The replay's rows when the run ends, in memory and on the disk; a dataset of them is smaller."""
     memory: int
-    """At most: while the replay grows, it is there twice for a moment."""
+    """The most it can take: while the replay grows, there are two of it for a moment."""
     disk: int
     """Experience and checkpoints."""
 

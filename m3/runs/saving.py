@@ -61,9 +61,9 @@ class Saver:
         self._start = self._saved_at = monotonic()
         self._total = 0.0
         self.seconds = 0.0
-        """What the latest checkpoint took."""
+        """How long the latest checkpoint took."""
         self.epoch = 0
-        """Of the newest checkpoint."""
+        """The epoch of the newest checkpoint."""
         self.processes = Processes()
 
     def restore(self, trainer: Trainer, device: torch.device) -> None:

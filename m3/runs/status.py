@@ -29,22 +29,22 @@ class RunStatus:
     epoch: int
     epochs: int
     epochs_per_hour: float | None
-    """Lately; none before the first epoch."""
+    """The pace of the latest epochs; none before the first."""
     seconds_left: float | None
-    """Of training; none where nothing is known."""
+    """Seconds to the end of training; none where nothing is known."""
     attempts: int
     hours: float
-    """All attempts together."""
+    """How long all attempts took together."""
     gpus: int
 
     @property
     def hours_left(self) -> float | None:
-        """Of training; none where nothing is known."""
+        """Hours to the end of training; none where nothing is known."""
         return None if self.seconds_left is None else self.seconds_left / 3600
 
     @property
     def gpu_hours(self) -> float:
-        """So far."""
+        """GPU-hours so far."""
         return self.hours * self.gpus
 
 

@@ -18,11 +18,11 @@ from m3.training.trainer import Trainer
 
 TRACKERS = ("auto", "tensorboard", "wandb", "none")
 _LATEST_STEPS = 256
-"""Of the replay, in histograms of actions, values and codes."""
+"""How many steps of the replay the histograms of actions, values and codes show."""
 
 
 class Tracker(ABC):
-    """Told of every epoch; the axis of everything it shows is the epoch."""
+    """Shows what every epoch measured, over epochs."""
 
     @abstractmethod
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:

@@ -22,9 +22,9 @@ MARK = (70, 74, 84)
 
 _FONTS = Path(m3.analysis.__file__).parent / "fonts"
 _LEAST_SPAN = 0.05
-"""Of the scale of a trace, so that noise around zero looks small."""
+"""The least range of a trace's scale, so that noise around zero looks small."""
 _LEAST_SHARE = 0.2
-"""Of a trace's height, above or below zero, that has room for a number."""
+"""The least share of a trace's height, above or below zero, that has room for a number."""
 _LEAST_ROW = 14
 """Pixels of a bar that has room for its number."""
 

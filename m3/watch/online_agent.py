@@ -18,7 +18,7 @@ from m3.tokenizers.image_vqvae import ImageTokenizer
 from m3.world_model.imagination import Imagination, ImaginedState
 
 Tokens = Mapping[str, Tensor]
-"""Of one step: modality -> int64 (1, K, C)."""
+"""The tokens of one step: modality -> int64 (1, K, C)."""
 
 
 def to_tokens(agent: Agent, observation: Observation) -> Tokens:
@@ -54,7 +54,7 @@ class Forecast:
     end: bool
     """Sampled."""
     disagreement: float
-    """Of the ensemble, about the next observation."""
+    """How much the ensemble disagrees about the next observation."""
     tokens: Tokens
     """A sampled next observation."""
 
@@ -110,14 +110,14 @@ def _stack(steps: list[Tokens]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the agent makes of an observation."""
+    """What the policy makes of an observation."""
 
     tokens: Tokens
     probabilities: list[np.ndarray]
-    """Of the classes of each action dimension."""
+    """The probabilities of each action dimension's classes."""
     value: float
     action: np.ndarray
-    """What it would do, (A,)."""
+    """The action that it would take, (A,)."""
 
 
 class OnlineAgent:

@@ -24,7 +24,7 @@ _SYMLOG_RANGE = 3.0
 """Vectors are drawn symlog'ed, up to this."""
 
 Captions = tuple[str, str, str]
-"""Of the scene, of the observation, and of what the agent makes of it."""
+"""Captions of the scene, of the observation, and of what the agent keeps of it."""
 
 CAPTIONS: Captions = ("environment", "what the agent sees", "what it keeps of it")
 REPLAY_CAPTIONS: Captions = ("stored observation", "what the agent sees", "what it keeps of it")

@@ -28,7 +28,7 @@ from m3.watch.window import Window, has_display
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """What somebody wants to watch; the options of the command."""
+    """The options of the command: what to watch, and how."""
 
     dream: bool = False
     replay: bool = False

@@ -20,7 +20,7 @@ class WatchedStep:
 
     episode: int
     step: int
-    """In the episode, from 0."""
+    """The step's number in its episode, from 0."""
     scene: np.ndarray | None
     """The environment at full resolution, uint8 (height, width, 3), where there is one."""
     observation: Observation
