@@ -75,7 +75,7 @@ class Bench:
         """Time ``steps`` steps of a part after ``warmup`` steps, of which all but the first tell the operations."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        work = self._work(part)
+        work = self.work(part)
         if warmup:
             next(work)
         with OperationCount() as operations:
@@ -107,7 +107,7 @@ class Bench:
 
     def trace(self, part: str, steps: int, output: Path) -> str:
         """Write a trace of ``steps`` steps of a part, after one that does not count; a table of what took longest."""
-        work = self._work(part)
+        work = self.work(part)
         next(work)
         with torch.profiler.profile(record_shapes=True) as profile:
             for _ in range(steps):
@@ -118,7 +118,7 @@ class Bench:
         order = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
         return profile.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=40)
 
-    def _work(self, part: str) -> Generator[None, None, None]:
+    def work(self, part: str) -> Generator[None, None, None]:
         """Endless steps of a part."""
         trainer = self._trainer
         random = randomness(self.device, self.settings.seed, "bench", part)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from m3.nn.distributions import Uniforms, sample_categorical
+from m3.nn.distributions import Uniforms, sample_categorical, sample_columns
 from m3.nn.retnet import Memory
 from m3.world_model.world_model import WorldModel
 
@@ -75,13 +75,7 @@ class Imagination:
         outputs, memory = self.predict(state.memory, state.tokens, actions)
         parts = self._model.split(outputs)
         tokens = {
-            name: torch.stack(
-                [
-                    sample_categorical(column, self._uniforms)
-                    for column in logits.split(list(self._model.specs[name].vocabularies), dim=-1)
-                ],
-                dim=-1,
-            )[:, None]
+            name: sample_columns(logits, self._model.specs[name].vocabularies, self._uniforms)[:, None]
             for name, logits in self._model.observation_logits(parts).items()
         }
         last = outputs[:, -1]
