@@ -30,7 +30,7 @@ _PHASES: tuple[tuple[Any, str, str], ...] = (
     (m3.training.replay_tokens.ReplayTokens, "_encode", "encode frames"),
     (m3.training.replay_tokens.ReplayTokens, "windows", "batch"),
     (m3.training.components, "start_imagination", "burn-in"),
-    (m3.agent.behavior, "_act", "imagination: policy"),
+    (m3.agent.behavior, "act_in_imagination", "imagination: policy"),
     (m3.world_model.imagination.Imagination, "step", "imagination: world model"),
     (m3.agent.actor_critic.ActorCritic, "unroll", "actor and critic"),
     (m3.training.components, "behavior_losses", "losses"),

@@ -13,7 +13,8 @@ from m3.diagnosis.dreams import Dreams, dream
 from m3.diagnosis.episodes import play, to_tokens
 from m3.diagnosis.predictions import Predictions, predict
 from m3.loading import LoadedAgent
-from m3.seeding import derive
+from m3.nn.host import download
+from m3.seeding import derive, randomness
 from m3.training.devices import device_name
 
 FORMAT = "m3.diagnosis"
@@ -32,7 +33,7 @@ class Extent(NamedTuple):
 def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
     """What a file of this format holds: groups ``extent``, ``predictions`` (one entry per step), ``dreams``."""
     settings, networks = agent.settings, agent.networks
-    generator = torch.Generator(agent.device).manual_seed(derive(settings.seed, "diagnosis dreams"))
+    generator = randomness(agent.device, settings.seed, "diagnosis dreams").torch
     predictions, dreams = [], []
     for number in range(extent.episodes):
         played = play(agent, derive(settings.seed, "diagnosis", number), extent.steps)
@@ -53,7 +54,7 @@ def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
 
 
 def _together(names: tuple[str, ...], parts: list[Predictions] | list[Dreams]) -> dict[str, np.ndarray]:
-    columns = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    columns = (download(torch.cat(column)) for column in zip(*parts, strict=True))
     return dict(zip(names, columns, strict=True))
 
 

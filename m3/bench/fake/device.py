@@ -75,6 +75,10 @@ def fake_cuda() -> Iterator[Traffic]:
             (torch, "lstm", fake_lstm(torch.lstm)),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.cuda, "is_bf16_supported", lambda *args, **kwargs: True),
+            (torch.cuda, "synchronize", lambda *args: None),
+            (torch.cuda, "reset_peak_memory_stats", lambda *args: None),
+            (torch.cuda, "max_memory_allocated", lambda *args: 0),
+            (torch.cuda, "get_device_name", lambda *args: "no device"),
             (nn.utils.clip_grad, "_has_foreach_support", lambda *args: True),
         ):
             stack.enter_context(mock.patch.object(target, name, substitute))
