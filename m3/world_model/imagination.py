@@ -66,7 +66,7 @@ class Imagination:
             tokens: of the context steps, int64 (B, t, K_m, C_m), t >= 1.
             actions: those between them, (B, t - 1, A).
         """
-        return ImaginedState(self._model.empty_memory(len(actions)), tokens, actions)
+        return ImaginedState(self._model.empty_memory(), tokens, actions)
 
     def step(self, state: ImaginedState, action: Tensor) -> tuple[ImaginedStep, ImaginedState]:
         """Take ``action`` (B, A): sample all K next tokens in parallel and the end, predict the reward. No gradient."""
