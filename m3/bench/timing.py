@@ -57,9 +57,10 @@ class Bench:
         settings: of the run to time.
         device: where the networks are.
         stored_steps: steps in the replay.
+        graphs: whether steps are captured and replayed.
     """
 
-    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int) -> None:
+    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int, graphs: bool = False) -> None:
         self.settings = settings
         self.device = device
         family = settings.environment.family
@@ -68,7 +69,7 @@ class Bench:
         perceptual: Lpips | None = None
         if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
             perceptual = random_lpips().to(device)
-        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device)
+        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device, graphs)
         self._fill(environment, stored_steps)
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:

@@ -20,7 +20,7 @@ def time_parts(plan: Plan, steps: int, warmup: int, processes: int) -> list[Timi
     """
     if processes == 1:
         be_deterministic(plan.device)
-        bench = Bench(plan.settings, plan.device, plan.stored_steps)
+        bench = Bench(plan.settings, plan.device, plan.stored_steps, plan.graphs)
         return [bench.time(part, steps, warmup) for part in plan.parts]
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
@@ -36,7 +36,7 @@ def _time_parts(plan: Plan, steps: int, warmup: int, meeting: Barrier) -> list[T
     """Time every part, together with the others that come to the meeting before each."""
     try:
         be_deterministic(plan.device)
-        bench = Bench(plan.settings, plan.device, plan.stored_steps)
+        bench = Bench(plan.settings, plan.device, plan.stored_steps, plan.graphs)
         timings: list[Timing] = []
         for part in plan.parts:
             meeting.wait()

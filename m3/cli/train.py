@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument(
+        "--graphs", action="store_true", help="capture training steps as CUDA graphs: the same results, less launching"
+    )
+    parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
     parser.add_argument(
@@ -102,4 +105,6 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
     be_deterministic(device, also_on_gpu=args.deterministic)
     interval = CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs)
     with following(args.run, settings, args.track, not args.no_media) as after_epoch:
-        return train_run(settings, args.run, device, interval, args.pretrained, stop, args.wait, after_epoch)
+        return train_run(
+            settings, args.run, device, interval, args.pretrained, stop, args.wait, after_epoch, args.graphs
+        )

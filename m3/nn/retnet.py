@@ -180,11 +180,10 @@ class RetNet(nn.Module):
         key = (context.shape[0], context.shape[1], predictions.shape[1], predictions.shape[2], position)
         if torch.compiler.is_compiling():
             return self._new_layout(*key)
-        if key not in self._layouts:
-            if len(self._layouts) >= _KEPT_LAYOUTS:
-                self._layouts.clear()
-            self._layouts[key] = self._new_layout(*key)
-        return self._layouts[key]
+        layout = self._layouts.get(key) or self._new_layout(*key)
+        if len(self._layouts) < _KEPT_LAYOUTS:  # and none is thrown away, as a captured step reads them where they are
+            self._layouts[key] = layout
+        return layout
 
     def _new_layout(self, batch: int, blocks: int, predictions: int, filled: int, position: int) -> _Layout:
         assert predictions <= blocks + 1, "a prediction needs the memory it starts from"

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from m3.nn.heads import EnsembleLinear
 from m3.nn.host import download
 from m3.nn.precision import autocast, tf32_products
 from m3.seeding import Randomness
+from m3.training.capture import Captured
 from m3.training.failure import DivergedError
 from m3.training.state import to_arrays, to_tensors
 
@@ -79,7 +81,14 @@ class Component(ABC):
         self._max_gradient_norm = optimizer.max_gradient_norm
         decay = optimizer.weight_decay
         groups = module.parameters() if decay_all else decay_matrices_only(module, decay)
-        self._optimizer = torch.optim.AdamW(groups, lr=optimizer.learning_rate, weight_decay=decay, fused=True)
+        self._optimizer = torch.optim.AdamW(
+            groups, lr=optimizer.learning_rate, weight_decay=decay, fused=True, capturable=device.type == "cuda"
+        )
+        self._captured: dict[str, Captured] | None = None
+
+    def capture(self) -> None:
+        """Capture what steps do on the device and replay it: the same results, without the host's part of the time."""
+        self._captured = {}
 
     @abstractmethod
     def ready(self) -> bool:
@@ -124,13 +133,19 @@ class Component(ABC):
             DivergedError: the loss of a window is not finite.
         """
         drawn = self.draw(random)
-        scalars, per_window = self._update(drawn.batch, self.form(epoch))
+        scalars, per_window = self._updater(self.form(epoch))(drawn.batch)
         if drawn.read_back is not None and per_window is not None:
             losses = download(per_window)
             if not np.isfinite(losses).all():
                 raise DivergedError(f"the {self.name} diverged in epoch {epoch}: the loss of a window is not finite")
             drawn.read_back(losses)
         return scalars
+
+    def _updater(self, form: str) -> Callable[[Any], tuple[dict[str, Tensor], Tensor | None]]:
+        update = partial(self._update, form=form)
+        if self._captured is None:
+            return update
+        return self._captured.setdefault(form, Captured(update, self._device))
 
     def _update(self, batch: Any, form: str) -> tuple[dict[str, Tensor], Tensor | None]:
         """All of a step that happens on the device; scalars to report and the loss of each window."""
@@ -159,3 +174,5 @@ class Component(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly."""
         self._optimizer.load_state_dict(to_tensors(state["optimizer"]))
+        if self._captured is not None:
+            self.capture()  # anew, as the optimiser's state is now in other places

@@ -48,6 +48,7 @@ def train_run(
     stop: Stop | None = None,
     wait: bool = False,
     after_epoch: AfterEpoch | None = None,
+    graphs: bool = False,
 ) -> bool:
     """Train a run to its end, from its newest checkpoint if it has one; leaves weights and metrics in its folder.
 
@@ -60,6 +61,7 @@ def train_run(
         stop: ends the process early; none: never.
         wait: for another process that trains the run, instead of refusing.
         after_epoch: is called after each epoch, for example to show what was measured.
+        graphs: capture steps and replay them (CUDA graphs), with the same results.
 
     Returns:
         whether the run is finished. If not, the process was stopped, and the next call continues the run.
@@ -82,7 +84,7 @@ def train_run(
         _check_folder(folder, settings)
         failures = FailureRecord(folder / FAILURE, identity)
         failures.raise_if_final()
-        trainer = set_up(settings, device, _perceptual(settings, pretrained, device), resources)
+        trainer = set_up(settings, device, _perceptual(settings, pretrained, device), resources, graphs)
         _say_start(trainer, settings, folder, identity, progress)
         checkpoints = CheckpointFolder(folder / CHECKPOINTS / identity[:8], identity, KEPT_CHECKPOINTS)
         saver = Saver(checkpoints, interval, lease, progress, stop)
@@ -134,13 +136,19 @@ def _perceptual(settings: RunSettings, pretrained: Path, device: torch.device) -
     return load_lpips(pretrained).to(device)
 
 
-def set_up(settings: RunSettings, device: torch.device, perceptual: Perceptual | None, resources: ExitStack) -> Trainer:
+def set_up(
+    settings: RunSettings,
+    device: torch.device,
+    perceptual: Perceptual | None,
+    resources: ExitStack,
+    graphs: bool = False,
+) -> Trainer:
     """The run as it is before its first epoch. Environments are closed with ``resources``."""
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")
     test_environments = resources.enter_context(VectorEnvironment(make_test, settings.evaluation.environments))
-    trainer = Trainer(settings, environment, test_environments, perceptual, device)
+    trainer = Trainer(settings, environment, test_environments, perceptual, device, graphs)
     if settings.tokenizer is not None and trainer.agent.tokenizer.image is None:
         raise UserError("the environment shows no images: leave the `tokenizer` section out of the settings")
     return trainer

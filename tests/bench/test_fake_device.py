@@ -22,6 +22,11 @@ FAULTS = {
     "a value": ("agent.behavior.alive_steps", "result * result.sum().item()", "_local_scalar_dense"),
     "a branch": ("agent.behavior.alive_steps", "result if result.sum() > 0 else -result", "_local_scalar_dense"),
     "a mask": ("agent.behavior.alive_steps", "result + result[result > 0].sum()", "nonzero"),
+    "an upload in a graph": (
+        "agent.behavior.alive_steps",
+        "result * __import__('m3.nn.host').nn.host.upload(__import__('numpy').ones(1), result.device)",
+        "meets the host while a CUDA graph is captured",
+    ),
     "a copy": ("agent.policy.classes_to_actions", "torch.from_numpy(result.cpu().numpy())", ""),
 }
 """What is planted: a function, what takes the place of its result, and what the error names."""
@@ -52,6 +57,7 @@ def test_everything_runs_on_a_device_whose_values_nobody_reads(benchmark: str, p
     assert {f"train the {part} after loading" for part in parts} <= done.keys()
     assert {"collect", "explore", "burn in", "evaluate", "save", "load", "diagnose"} <= done.keys()
     assert "downloads in []" in done["time the controller"]
+    assert [", 1 captures" in done[f"capture the {part}"] for part in parts] == [True] * len(parts)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -32,10 +32,26 @@ class Traffic:
 
     uploads: list[tuple[str, int]] = field(default_factory=list)
     downloads: list[str] = field(default_factory=list)
+    captures: int = 0
+    """Of CUDA graphs."""
+    capturing: bool = False
 
     def clear(self) -> None:
         self.uploads.clear()
         self.downloads.clear()
+        self.captures = 0
+
+    @contextmanager
+    def capture(self, graph: object) -> Iterator[None]:
+        """In place of ``torch.cuda.graph``: a context in which nothing may pass."""
+        self.captures += 1
+        self.capturing = True
+        yield
+        self.capturing = False
+
+    def refuse_while_capturing(self) -> None:
+        if self.capturing:
+            raise RuntimeError(f"{_caller()} meets the host while a CUDA graph is captured")
 
 
 @contextmanager
@@ -51,12 +67,14 @@ def fake_cuda() -> Iterator[Traffic]:
     traffic = Traffic()
 
     def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+        traffic.refuse_while_capturing()
         traffic.uploads.append((_caller(), array.nbytes))
         return torch.from_numpy(array).to(device, non_blocking=True)
 
     def to_host(tensor: Tensor) -> np.ndarray:
         if not isinstance(tensor, FakeTensor):
             return tensor.numpy()
+        traffic.refuse_while_capturing()
         traffic.downloads.append(_caller())
         return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
 
@@ -75,6 +93,11 @@ def fake_cuda() -> Iterator[Traffic]:
             (torch, "lstm", fake_lstm(torch.lstm)),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.cuda, "is_bf16_supported", lambda *args, **kwargs: True),
+            (torch.cuda, "graph", traffic.capture),
+            (torch.cuda, "CUDAGraph", mock.MagicMock()),
+            (torch.cuda, "Stream", mock.MagicMock()),
+            (torch.cuda, "stream", mock.MagicMock()),
+            (torch.cuda, "current_stream", mock.MagicMock()),
             (torch.cuda, "synchronize", lambda *args: None),
             (torch.cuda, "reset_peak_memory_stats", lambda *args: None),
             (torch.cuda, "max_memory_allocated", lambda *args: 0),

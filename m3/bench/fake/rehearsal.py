@@ -61,6 +61,8 @@ def _scenes(settings: RunSettings, stored_steps: int) -> Iterator[tuple[str, Cal
     for part in parts:
         yield f"train the {part} after loading", partial(train, part)
         yield f"time the {part}", partial(bench.time, part, steps=1, warmup=2)
+        trainer.components[part].capture()
+        yield f"capture the {part}", partial(bench.time, part, steps=4, warmup=2)
     environment = RandomEnvironment(settings.environment.family)
     spec = environment.observation_spec, environment.action_spec
     loaded = _InRandomEnvironments(settings, trainer.agent, *spec, agent_steps=0)
@@ -78,7 +80,9 @@ def main() -> None:
     """Rehearse one benchmark's tiny runs, named on the command line with a precision; prints what was done."""
     benchmark, precision = sys.argv[1:]
     for name, traffic in rehearse(bench_settings(benchmark, "tiny", precision=cast(Precision, precision))):
-        print(f"{name}: {len(traffic.uploads)} uploads, downloads in {sorted(set(traffic.downloads))}")
+        print(
+            f"{name}: {len(traffic.uploads)} uploads, {traffic.captures} captures, downloads in {sorted(set(traffic.downloads))}"
+        )
 
 
 if __name__ == "__main__":
