@@ -80,9 +80,8 @@ def main() -> None:
     """Rehearse one benchmark's tiny runs, named on the command line with a precision; prints what was done."""
     benchmark, precision = sys.argv[1:]
     for name, traffic in rehearse(bench_settings(benchmark, "tiny", precision=cast(Precision, precision))):
-        print(
-            f"{name}: {len(traffic.uploads)} uploads, {traffic.captures} captures, downloads in {sorted(set(traffic.downloads))}"
-        )
+        places = sorted(set(traffic.downloads))
+        print(f"{name}: {len(traffic.uploads)} uploads, {traffic.captures} captures, downloads in {places}")
 
 
 if __name__ == "__main__":
