@@ -28,4 +28,8 @@ class Randomness:
 def randomness(device: torch.device, seed: int, *purpose: str | int) -> Randomness:
     """Make fresh streams for a purpose."""
     derived = derive(seed, *purpose)
-    return Randomness(np.random.default_rng(derived), torch.Generator(device).manual_seed(derived))
+    return Randomness(np.random.default_rng(derived), _generator(device).manual_seed(derived))
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    return torch.Generator(device)

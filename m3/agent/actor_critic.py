@@ -10,12 +10,10 @@ from m3.agent.encoders import ActionEncoder, ObservationEncoder
 from m3.config.schema import ControllerSettings
 from m3.nn.actions import ACTION_BINS
 from m3.nn.distributions import IndependentCategoricals, ScalarHead, value_head
+from m3.nn.lstm import LSTM, LSTMState
 from m3.nn.precision import full_precision
 from m3.specs import ActionSpec, DiscreteActions
 from m3.tokenizers.base import TokenSpec, ViewSpec
-
-LSTMState = tuple[Tensor, Tensor]
-"""Hidden and cell state, (B, width) each."""
 
 PolicyState = tuple[LSTMState, ...]
 """State of every trunk: one where actor and critic share it, else the actor's and the critic's."""
@@ -34,7 +32,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.observation_encoder = ObservationEncoder(views, tokens, settings.token_embedding_size, settings.mlp)
         self.action_encoder = ActionEncoder(actions, settings.mlp[-1])
-        self.lstm = nn.LSTM(settings.mlp[-1], settings.lstm_width, batch_first=True)
+        self.lstm = LSTM(settings.mlp[-1], settings.lstm_width)
 
     def observe(self, views: Mapping[str, Tensor], state: LSTMState) -> LSTMState:
         """Read an observation (B, *shape per modality)."""
@@ -58,8 +56,7 @@ class Trunk(nn.Module):
         pairs = torch.stack((observed[:, :-1], acted), dim=2).flatten(1, 2)
         inputs = torch.cat((pairs, observed[:, -1:]), dim=1)
         with full_precision(inputs.device):
-            outputs, _ = self.lstm(inputs.float(), (state[0][None], state[1][None]))
-        return outputs[:, ::2]
+            return self.lstm.unroll(inputs.float(), state)[:, ::2]
 
     def burn_in(self, views: Mapping[str, Tensor], actions: Tensor, mask: Tensor, state: LSTMState) -> LSTMState:
         """The state after steps (B, T, ...); those where ``mask`` (B, T) is false leave zeros."""
@@ -77,9 +74,9 @@ class Trunk(nn.Module):
         return observed, self.action_encoder(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
 
     def _step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
-        """One LSTM step, in float32: inputs (B, mlp[-1]). For a single one, ``nn.LSTM`` is far slower."""
+        """One LSTM step, in float32: inputs (B, mlp[-1])."""
         with full_precision(inputs.device):
-            return torch.lstm_cell(inputs.float(), state, *self.lstm.all_weights[0])
+            return self.lstm.step(inputs.float(), state)
 
 
 class PolicyOutput(NamedTuple):
@@ -116,6 +113,11 @@ class ActorCritic(nn.Module):
         self.critic_trunk = Trunk(settings, views, tokens, actions) if settings.separate_networks else None
         self.actor = nn.Linear(settings.lstm_width, sum(self._sizes))
         self.critic: ScalarHead = value_head(settings.lstm_width, regression)
+
+    @property
+    def action_variables(self) -> int:
+        """How many variables an action is sampled of."""
+        return len(self._sizes)
 
     @property
     def _trunks(self) -> tuple[Trunk, ...]:

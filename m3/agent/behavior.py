@@ -46,7 +46,9 @@ def imagine(
     The first action is chosen on the last observation of the context. The actor acts without gradients; then actor
     and critic read the whole trajectory at once, with them.
     """
-    observations, classes, imagined = _act(policy, policy_state[0], imagination, start, tokenizer, horizon, uniforms)
+    observations, classes, imagined = act_in_imagination(
+        policy, policy_state[0], imagination, start, tokenizer, horizon, uniforms
+    )
     taken = classes_to_actions(classes[:, :-1], policy.actions)
     output = policy.unroll(tokenizer.decode(observations), taken, policy_state)
     distribution = policy.distribution(output.logits)
@@ -54,7 +56,7 @@ def imagine(
 
 
 @torch.no_grad()
-def _act(
+def act_in_imagination(
     policy: ActorCritic,
     memory: LSTMState,
     imagination: Imagination,

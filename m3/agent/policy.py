@@ -9,16 +9,10 @@ from torch import Tensor
 from m3.agent.actor_critic import LSTMState
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
-from m3.nn.distributions import Uniforms
+from m3.nn.distributions import DrawnUniforms
+from m3.nn.host import download, upload
 from m3.nn.precision import full_precision
 from m3.seeding import Randomness
-
-
-def select(state: LSTMState, kept: np.ndarray) -> LSTMState:
-    """The state of some of the environments: ``kept`` is a boolean or index array over them."""
-    h, c = state
-    index = torch.as_tensor(kept, device=h.device)
-    return h[index], c[index]
 
 
 class Policy:
@@ -49,32 +43,39 @@ class Policy:
     def burn_in(self, observations: Mapping[str, np.ndarray], actions: np.ndarray) -> LSTMState:
         """The state of one environment after its latest steps: observations (T, ...) and the actions (T, A) on them."""
         mask = torch.ones(1, len(actions), dtype=torch.bool, device=self._device)
-        views = self._views({name: o[None] for name, o in observations.items()})
+        views = self._views(self._upload({name: o[None] for name, o in observations.items()}))
         with full_precision(self._device):
-            return self._actor.burn_in(views, self._tensor(actions[None]), mask, self.initial_state(1))
+            return self._actor.burn_in(views, upload(actions[None], self._device), mask, self.initial_state(1))
 
     @torch.no_grad()
     def act(
         self, observations: Mapping[str, np.ndarray], state: LSTMState, random: Randomness
     ) -> tuple[np.ndarray, LSTMState]:
         """Choose actions (N, A) on observations (N, ...), and the state after them."""
+        variables = self._agent.actor_critic.action_variables
+        count = 2 * variables + 1 if self._epsilon else variables
+        uniforms = torch.rand(len(state[0]), count, generator=random.torch, device=self._device)
+        actions, state = self.choose(self._upload(observations), state, uniforms)
+        return download(actions), state
+
+    @torch.no_grad()
+    def choose(self, observations: Mapping[str, Tensor], state: LSTMState, numbers: Tensor) -> tuple[Tensor, LSTMState]:
+        """The same on the device, with the uniform numbers of all choices: one per variable, exploring 2 and 1 more."""
         policy = self._agent.actor_critic
-        views = self._views(observations)
+        uniforms = DrawnUniforms(numbers)
         with full_precision(self._device):
-            state = self._actor.observe(views, state)
+            state = self._actor.observe(self._views(observations), state)
             logits = policy.actor(state[0])
-            uniforms = Uniforms(random.torch)
             classes = policy.distribution(logits).sample(uniforms, self._temperature)
             if self._epsilon:
                 uniform = policy.distribution(torch.zeros_like(logits)).sample(uniforms)
-                explore = torch.rand(len(classes), 1, generator=random.torch, device=classes.device) < self._epsilon
-                classes = torch.where(explore, uniform, classes)
+                classes = torch.where(numbers[:, -1:] < self._epsilon, uniform, classes)
             actions = classes_to_actions(classes, policy.actions)
-            return actions.cpu().numpy(), self._actor.act(actions, state)
+            return actions, self._actor.act(actions, state)
 
-    def _views(self, observations: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    def _views(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         tokenizer = self._agent.tokenizer
-        return tokenizer.decode(tokenizer.encode({name: self._tensor(o) for name, o in observations.items()}))
+        return tokenizer.decode(tokenizer.encode(observations))
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
+    def _upload(self, observations: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        return {name: upload(values, self._device) for name, values in observations.items()}

@@ -16,6 +16,7 @@ class BenchOptions(NamedTuple):
     device: "torch.device"
     stored_steps: int
     parts: list[str]
+    graphs: bool = False
 
 
 def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
@@ -35,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     parser.add_argument("--precision", choices=get_args(Precision), help="in place of the settings'")
     parser.add_argument("--no-perceptual", action="store_true", help="leave out the tokenizer's perceptual distance")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--graphs", action="store_true", help="steps captured as CUDA graphs")
     parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
 
 
@@ -55,4 +57,5 @@ def read_options(args: argparse.Namespace) -> BenchOptions:
     asked, parts = args.component.replace("-", "_"), timed_parts(settings)
     if asked != "all" and asked not in parts:
         raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *parts])
-    return BenchOptions(settings, device, args.stored_steps, parts if asked == "all" else [asked])
+    chosen = parts if asked == "all" else [asked]
+    return BenchOptions(settings, device, args.stored_steps, chosen, args.graphs)

@@ -58,25 +58,26 @@ class Bench:
         settings: of the run to time.
         device: where the networks are.
         stored_steps: steps in the replay.
+        graphs: whether steps are captured and replayed.
     """
 
-    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int) -> None:
+    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int, graphs: bool = False) -> None:
         self.settings = settings
         self.device = device
         family = settings.environment.family
         environment = RandomEnvironment(family)
-        test_environments = VectorEnvironment(lambda: RandomEnvironment(family), count=1)
+        self.test_environments = VectorEnvironment(lambda: RandomEnvironment(family, episode_steps=20), count=2)
         perceptual: Lpips | None = None
         if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
             perceptual = random_lpips().to(device)
-        self._trainer = Trainer(settings, environment, test_environments, perceptual, device)
+        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device, graphs)
         self._fill(environment, stored_steps)
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:
         """Time ``steps`` steps of a part after ``warmup`` steps, of which all but the first tell the operations."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        work = self._work(part)
+        work = self.work(part)
         if warmup:
             next(work)
         with OperationCount() as operations:
@@ -86,9 +87,9 @@ class Bench:
         work.close()
         middle = median(seconds)
         timing = Timing(part, None, middle, min(seconds), max(seconds), steps, self._peak_memory())
-        if part not in self._trainer.components:
+        if part not in self.trainer.components:
             return timing
-        batch_size = self._trainer.components[part].schedule.batch_size
+        batch_size = self.trainer.components[part].schedule.batch_size
         sequences = self.settings.sequences
         imagined = batch_size * (sequences.length - sequences.context_length + 1) / middle
         return replace(
@@ -108,7 +109,7 @@ class Bench:
 
     def trace(self, part: str, steps: int, output: Path) -> str:
         """Write a trace of ``steps`` steps of a part, after one that does not count; return what took longest."""
-        work = self._work(part)
+        work = self.work(part)
         next(work)
         with torch.profiler.profile(record_shapes=True) as profile:
             for _ in range(steps):
@@ -119,9 +120,9 @@ class Bench:
         order = "self_cuda_time_total" if self.device.type == "cuda" else "self_cpu_time_total"
         return profile.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=40)
 
-    def _work(self, part: str) -> Generator[None, None, None]:
+    def work(self, part: str) -> Generator[None, None, None]:
         """Do steps of a part, endlessly."""
-        trainer = self._trainer
+        trainer = self.trainer
         random = randomness(self.device, self.settings.seed, "bench", part)
         epoch = self.settings.epochs
         while True:
@@ -138,12 +139,12 @@ class Bench:
 
     def _steps(self, part: str, random: Randomness, epoch: int) -> Iterator[None]:
         """Do an epoch's steps of a component, each of which finds as many frames unknown as in a whole run."""
-        replay, share = self._trainer.replay, share_of_unknown_frames(self.settings, part)
-        for _ in self._trainer.components[part].train(random, epoch):
+        replay, share = self.trainer.replay, share_of_unknown_frames(self.settings, part)
+        for _ in self.trainer.components[part].train(random, epoch):
             yield
             if share:
                 rows = np.arange(replay.first_row, replay.next_row)
-                self._trainer.tokens.forget_rows(rows[random.numpy.random(len(rows)) < share])
+                self.trainer.tokens.forget_rows(rows[random.numpy.random(len(rows)) < share])
 
     def _repeat(self, action: Callable[[], None]) -> Iterator[None]:
         while True:
@@ -151,7 +152,7 @@ class Bench:
             yield
 
     def _draw_and_update(self, rng: np.random.Generator) -> None:
-        world_model = self._trainer.components["world_model"]
+        world_model = self.trainer.components["world_model"]
         assert isinstance(world_model, WorldModelComponent)
         sampler = world_model.sampler
         batch_size = self.settings.world_model.schedule.batch_size
@@ -160,16 +161,16 @@ class Bench:
 
     def _act(self, random: Randomness) -> None:
         count = self.settings.evaluation.environments
-        policy = Policy(self._trainer.agent, self.settings.evaluation.temperature)
-        rows = self._trainer.replay.rows(0, count)
+        policy = Policy(self.trainer.agent, self.settings.evaluation.temperature)
+        rows = self.trainer.replay.rows(0, count)
         policy.act(rows.observations, policy.initial_state(count), random)
 
     def _checkpoints(self) -> Iterator[None]:
         with TemporaryDirectory() as folder:
             checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "bench")
-            checkpoints.load_latest(self._trainer.replay)
+            checkpoints.load_latest(self.trainer.replay)
             while True:
-                checkpoints.save(self._trainer.epoch, self._trainer.state_dict(), self._trainer.replay)
+                checkpoints.save(self.trainer.epoch, self.trainer.state_dict(), self.trainer.replay)
                 yield
 
     def _fill(self, environment: RandomEnvironment, steps: int) -> None:
@@ -177,9 +178,7 @@ class Bench:
         for _ in range(steps):
             action = environment.random_action()
             step = environment.step(action)
-            self._trainer.replay.add(
-                observation, action, step.reward, step.terminated, step.truncated, step.observation
-            )
+            self.trainer.replay.add(observation, action, step.reward, step.terminated, step.truncated, step.observation)
             observation = environment.reset() if step.truncated else step.observation
 
     def _synchronize(self) -> None:

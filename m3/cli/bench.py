@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from m3.bench.options import add_options
 
 if TYPE_CHECKING:
+    from m3.bench.options import BenchOptions
     from m3.bench.timing import Timing
 
 HELP = "time a training step of each component on random data, and project a whole run"
@@ -14,6 +15,7 @@ EXAMPLES = """\
 python -m m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
 python -m m3 bench --benchmark atari100k --component world-model --batch 8 --precision bf16
 python -m m3 bench --benchmark dmc500k --variant tiny --component world-model --device cpu
+python -m m3 bench --benchmark dmc500k --kernels --component controller    # counted, on any machine
 python -m m3 bench --benchmark dmc500k --at-once 4                         # four runs that share the machine
 """
 
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-once", type=int, default=1, metavar="N", help="runs that share the GPU, or the CPU's threads (default: 1)"
     )
+    parser.add_argument("--kernels", action="store_true", help="count a step's GPU kernels, which needs no GPU")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -44,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.at_once < 1:
         raise UserError(f"--at-once must be at least 1, got {args.at_once}")
     asked = read_options(args)
+    if args.kernels:
+        return _count(args, asked)
     device, precision = device_name(asked.device), asked.settings.precision
     timings = time_parts(asked, args.steps, args.warmup, args.at_once)
     hours = projected_hours(asked.settings, timings) if args.batch is None else {}
@@ -63,6 +68,26 @@ def run(args: argparse.Namespace) -> int:
         print(_line(timing, hours, args.at_once))
     if args.component == "all" and hours:
         print(f"a whole run{together}: {sum(hours.values()):.1f} hours, without the simulator's and the evaluations'")
+    return 0
+
+
+def _count(args: argparse.Namespace, planned: "BenchOptions") -> int:
+    import json
+    from dataclasses import asdict
+
+    from m3.bench.kernels import count_kernels
+
+    counted = [part for part in planned.parts if part not in ("replay", "checkpoint")]
+    counts = count_kernels(planned.settings, counted, planned.stored_steps)
+    if args.json:
+        rows = [{**asdict(count), "total": count.total} for count in counts]
+        print(json.dumps({"precision": planned.settings.precision, "counts": rows}, indent=1))
+        return 0
+    print(f"{args.benchmark} {args.variant}, {planned.settings.precision}: kernels of a step on a GPU")
+    for count in counts:
+        print(f"{count.part:<12} {count.total:>6}  uploads {count.uploaded_bytes / 1e6:.1f} MB")
+        for phase, kernels in count.kernels.items():
+            print(f"{'':<12} {kernels:>6}  {phase}")
     return 0
 
 

@@ -16,7 +16,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 fp32). bf16: linear layers and convolutions multiply in bfloat16; weights, optimiser, positions, decays, memories, code
 distances, LSTM, logits, losses and returns stay float32."""
 
-TRAINING_VERSION = 4
+TRAINING_VERSION = 5
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
 
 

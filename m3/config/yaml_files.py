@@ -62,4 +62,10 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
 
 def dump_yaml(content: dict[str, Any]) -> str:
     """The canonical text of plain content: keys sorted, so that equal content gives equal bytes."""
-    return yaml.dump(content, Dumper=yaml.SafeDumper, sort_keys=True, allow_unicode=True, width=120)
+    text = _dump(content, getattr(yaml, "CSafeDumper", yaml.SafeDumper))
+    # libyaml, which is quick, writes the same but for characters beyond 16 bits.
+    return _dump(content, yaml.SafeDumper) if "\\U" in text else text
+
+
+def _dump(content: dict[str, Any], dumper: type) -> str:
+    return yaml.dump(content, Dumper=dumper, sort_keys=True, allow_unicode=True, width=120)

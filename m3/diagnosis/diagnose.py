@@ -12,8 +12,9 @@ from m3.diagnosis.predictions import Predictions, predict
 from m3.files import hdf5
 from m3.files.names import DIAGNOSIS_FORMAT
 from m3.files.run_folder import identifying, provenance_of
+from m3.nn.host import download
 from m3.runs.loading import LoadedAgent
-from m3.seeding import derive
+from m3.seeding import derive, randomness
 from m3.training.devices import device_name
 
 
@@ -30,7 +31,7 @@ class Extent(NamedTuple):
 def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
     """Diagnose an agent; return what its file holds: ``extent``, ``predictions`` (one entry per step), ``dreams``."""
     settings, networks = agent.settings, agent.networks
-    generator = torch.Generator(agent.device).manual_seed(derive(settings.seed, "diagnosis dreams"))
+    generator = randomness(agent.device, settings.seed, "diagnosis dreams").torch
     predictions, dreams = [], []
     for number in range(extent.episodes):
         played = play(agent, derive(settings.seed, "diagnosis", number), extent.steps)
@@ -48,7 +49,7 @@ def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
 
 
 def _together(names: tuple[str, ...], parts: list[Predictions] | list[Dreams]) -> dict[str, np.ndarray]:
-    columns = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    columns = (download(torch.cat(column)) for column in zip(*parts, strict=True))
     return dict(zip(names, columns, strict=True))
 
 

@@ -10,6 +10,7 @@ from m3.agent.agent import Agent
 from m3.config.schema import Sequences
 from m3.diagnosis.episodes import Episode
 from m3.nn.distributions import Uniforms
+from m3.nn.host import download
 from m3.specs import Modality
 from m3.world_model.imagination import Imagination
 
@@ -52,7 +53,7 @@ def dream(agent: Agent, episode: Episode, sequences: Sequences, most: int, gener
         column = torch.stack([wrong_share(following, state.observation), wrong_share(following, first)])
         columns.append(column.masked_fill(over, torch.nan))
         over = over | dreamt.end
-    return Dreams(*torch.stack(columns, dim=-1).cpu())
+    return Dreams(*torch.from_numpy(download(torch.stack(columns, dim=-1))))
 
 
 def wrong_share(real: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Tensor:

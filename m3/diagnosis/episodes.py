@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from m3.nn.host import upload
 from m3.runs.loading import LoadedAgent
 
 _ENCODED_AT_ONCE = 256
@@ -63,8 +64,8 @@ def to_tokens(agent: LoadedAgent, played: Played) -> Episode:
     observations, *columns = played
     encode = agent.networks.tokenizer.encode
     tokens = {
-        name: torch.cat([encode({name: part.to(agent.device)})[name] for part in raw.split(_ENCODED_AT_ONCE)])
-        for name, raw in ((name, torch.from_numpy(values)) for name, values in observations.items())
+        name: torch.cat([encode({name: part})[name] for part in upload(raw, agent.device).split(_ENCODED_AT_ONCE)])
+        for name, raw in observations.items()
     }
-    actions, rewards, ends = (torch.from_numpy(column).to(agent.device) for column in columns)
+    actions, rewards, ends = (upload(column, agent.device) for column in columns)
     return Episode(tokens, actions, rewards, ends)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,6 +11,7 @@ from m3.agent.agent import Agent
 from m3.config.schema import Sequences
 from m3.diagnosis.episodes import Episode
 from m3.nn.distributions import IndependentCategoricals
+from m3.nn.host import upload
 from m3.world_model.curiosity import column_cross_entropy
 
 
@@ -37,23 +39,27 @@ def predict(agent: Agent, episode: Episode, sequences: Sequences) -> Predictions
     """Predict every step of an episode but the first ``context_length - 1``, in windows as those of training."""
     context, length = sequences.context_length, sequences.length
     last_start = max(len(episode.rewards) - context + 1, 1)
-    starts = torch.arange(0, last_start, length - context, device=episode.rewards.device)
-    parts = [_predict_windows(agent, episode, sequences, some) for some in starts.split(_WINDOWS_AT_ONCE)]
+    starts = np.arange(0, last_start, length - context)
+    groups = (starts[i : i + _WINDOWS_AT_ONCE] for i in range(0, len(starts), _WINDOWS_AT_ONCE))
+    parts = [_predict_windows(agent, episode, sequences, some) for some in groups]
     return Predictions(*map(torch.cat, zip(*parts, strict=True)))
 
 
-def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, starts: Tensor) -> Predictions:
-    """Predict the steps of the windows that start at these steps (W,)."""
+def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, starts: np.ndarray) -> Predictions:
+    """Predict the steps of the windows that start at these steps (W,). All indices are made on the host."""
     model, context = agent.world_model, sequences.context_length
     steps = len(episode.rewards)
-    window = starts[:, None] + torch.arange(sequences.length, device=starts.device)
-    followed = window[:, context:]  # the observations that are predicted; those of index 0 to ``steps`` are real
-    real = followed <= steps
+    indices = starts[:, None] + np.arange(sequences.length)
+    followed = indices[:, context:]  # the observations that are predicted; those of index 0 to ``steps`` are real
+    device = episode.rewards.device
+    real = tuple(upload(index, device) for index in np.nonzero(followed <= steps))
+    step = upload(followed[followed <= steps] - 1, device)
+    window = upload(indices, device)
     tokens = {name: t[window.clamp(max=steps)] for name, t in episode.tokens.items()}
     actions = episode.actions[window[:, :-1].clamp(max=steps - 1)]
 
     blocks = model.embed({name: t[:, :-1] for name, t in tokens.items()}, actions, agent.tokenizer.codebooks)
-    outputs, _ = model.predict(blocks, model.empty_memory(len(blocks)), blocks.shape[1])
+    outputs, _ = model.predict(blocks, model.empty_memory(), blocks.shape[1])
     outputs = outputs[:, context - 1 :]
     logits = model.observation_logits(model.split(outputs))
     losses, entropies = [], []
@@ -61,7 +67,6 @@ def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, start
         losses.append(column_cross_entropy(logits[name], tokens[name][:, context:], spec.vocabularies))
         entropies.append(IndependentCategoricals(logits[name], spec.vocabularies).entropy())
     last = outputs[:, :, -1]
-    step = followed[real] - 1
     return Predictions(
         observation_loss=torch.cat(losses, dim=-1).mean(-1)[real],
         observation_entropy=torch.cat(entropies, dim=-1).mean(-1)[real],

@@ -1,5 +1,6 @@
 """Distributions of the heads: categorical over tokens and actions, HL-Gauss and symlog regression for scalars."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,7 +20,7 @@ def symexp(x: Tensor) -> Tensor:
 
 
 class Uniforms:
-    """Draws the uniform numbers behind categorical samples.
+    """Draws the uniform numbers behind categorical samples, when they are asked for.
 
     Args:
         generator: where they come from; none: torch's global generator.
@@ -33,6 +34,25 @@ class Uniforms:
         return torch.rand(cumulative.shape[:-1], generator=self._generator, device=cumulative.device)
 
 
+class DrawnUniforms(Uniforms):
+    """Hands out numbers that were drawn before, so that what samples is a function of tensors alone.
+
+    Args:
+        numbers: in [0, 1), (B, N): as many as all samples of a batch element take, in the order of sampling.
+    """
+
+    def __init__(self, numbers: Tensor) -> None:
+        super().__init__()
+        self._numbers = numbers
+        self._used = 0
+
+    def __call__(self, cumulative: Tensor) -> Tensor:
+        """Take the next numbers of each batch element: (B, ..., classes) to (B, ...)."""
+        first, self._used = self._used, self._used + math.prod(cumulative.shape[1:-1])
+        assert self._used <= self._numbers.shape[1], "fewer numbers were drawn than are asked for"
+        return self._numbers[:, first : self._used].reshape(cumulative.shape[:-1])
+
+
 def sample_categorical(logits: Tensor, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
     """Draw from softmax(logits / temperature) along the last axis; temperature 0 takes the most likely.
 
@@ -44,9 +64,28 @@ def sample_categorical(logits: Tensor, uniforms: Uniforms, temperature: float = 
     """
     if temperature == 0:
         return logits.argmax(-1)
-    cumulative = _cumulative(F.softmax(logits.float() / temperature, dim=-1))
-    passed = cumulative <= (uniforms(cumulative) * cumulative[..., -1])[..., None]
-    return passed.sum(-1).clamp(max=logits.shape[-1] - 1)
+    scaled = logits.float() if temperature == 1 else logits.float() / temperature
+    cumulative = _cumulative(F.softmax(scaled, dim=-1))
+    sought = (uniforms(cumulative) * cumulative[..., -1])[..., None]
+    return torch.searchsorted(cumulative, sought, right=True)[..., 0].clamp(max=logits.shape[-1] - 1)
+
+
+def sample_columns(logits: Tensor, sizes: Sequence[int], uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
+    """Draw several variables at once, whose logits (..., sum(sizes)) are side by side: int64 (..., variables)."""
+    return sample_categorical(side_by_side(logits, sizes), uniforms, temperature)
+
+
+_NEVER = -1e9
+"""A logit of no probability; finite, so that products with it are."""
+
+
+def side_by_side(logits: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Logits (..., sum(sizes)) with an axis of variables, (..., variables, largest); short ones end in impossibles."""
+    largest = max(sizes)
+    if min(sizes) == largest:
+        return logits.unflatten(-1, (len(sizes), largest))
+    parts = zip(logits.split(list(sizes), dim=-1), sizes, strict=True)
+    return torch.stack([F.pad(part, (0, largest - size), value=_NEVER) for part, size in parts], dim=-2)
 
 
 def _cumulative(probabilities: Tensor) -> Tensor:
@@ -68,30 +107,32 @@ class IndependentCategoricals:
 
     def __init__(self, logits: Tensor, sizes: Sequence[int], reduction: Literal["sum", "mean"] = "sum") -> None:
         assert logits.shape[-1] == sum(sizes)
-        self._log_probs = [F.log_softmax(part.float(), dim=-1) for part in logits.split(list(sizes), dim=-1)]
+        self._sizes = tuple(sizes)
+        self._log_probs = F.log_softmax(side_by_side(logits.float(), sizes), dim=-1)
         self._reduction = reduction
 
     def sample(self, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
         """int64 (..., number of variables)."""
-        return torch.stack([sample_categorical(lp, uniforms, temperature) for lp in self._log_probs], dim=-1)
+        return sample_categorical(self._log_probs, uniforms, temperature)
 
     @property
     def probabilities(self) -> list[Tensor]:
         """Of each variable's classes, (..., size)."""
-        return [lp.exp() for lp in self._log_probs]
+        together = self._log_probs.exp().unbind(-2)
+        return [part[..., :size] for part, size in zip(together, self._sizes, strict=True)]
 
     def log_prob(self, values: Tensor) -> Tensor:
         """Of int64 values (..., number of variables): (...)."""
-        parts = [lp.gather(-1, values[..., i : i + 1])[..., 0] for i, lp in enumerate(self._log_probs)]
-        return self._reduce(parts)
+        return self._reduce(self._log_probs.gather(-1, values[..., None])[..., 0])
 
     def entropy(self) -> Tensor:
         """(...), in nats."""
-        return self._reduce([-(lp.exp() * lp).sum(-1) for lp in self._log_probs])
+        return self._reduce(-(self._log_probs.exp() * self._log_probs).sum(-1))
 
-    def _reduce(self, parts: list[Tensor]) -> Tensor:
-        stacked = torch.stack(parts, dim=-1)
-        return stacked.sum(-1) if self._reduction == "sum" else stacked.mean(-1)
+    def _reduce(self, variables: Tensor) -> Tensor:
+        if variables.shape[-1] == 1:
+            return variables[..., 0]
+        return variables.sum(-1) if self._reduction == "sum" else variables.mean(-1)
 
 
 class ScalarHead(nn.Module):

@@ -11,12 +11,13 @@ _LEVELS = 2**16
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     """Zero each element with a probability and scale the others up; the identity outside of training.
 
-    On the CPU, drawing torch's Bernoulli numbers takes longer than the layers around them. There, the mask comes from
-    16 random bits per element, of a generator that torch's global one seeds; the probability is rounded to 2^-16.
+    On the CPU, drawing torch's Bernoulli numbers takes longer than the layers around them. There, unless compiled, the
+    mask comes from 16 random bits per element, of a generator that torch's global one seeds; the probability is rounded
+    to 2^-16.
     """
     if not training or probability == 0:
         return x
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, probability)
     dropped = round(probability * _LEVELS)
     seed = int(torch.randint(2**62, ()))

@@ -1,6 +1,7 @@
 """Heads on prediction outputs and embeddings of tokens."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -49,13 +50,17 @@ class ColumnEmbedding(nn.Module):
         width: of the embedding.
     """
 
+    first_rows: Tensor
+
     def __init__(self, vocabularies: Sequence[int], width: int) -> None:
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size, width) for size in vocabularies)
+        self.register_buffer("first_rows", torch.tensor([0, *accumulate(vocabularies)][:-1]), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """int64 (..., C) -> (..., width)."""
-        total = self.tables[0](tokens[..., 0])
-        for column, table in enumerate(self.tables[1:], start=1):
-            total = total + table(tokens[..., column])
-        return total / len(self.tables)
+        if len(self.tables) == 1:
+            return self.tables[0](tokens[..., 0])
+        rows = (tokens + self.first_rows).flatten(0, -2)
+        means = F.embedding_bag(rows, torch.cat(list(self.tables.parameters())), mode="mean")
+        return means.view(*tokens.shape[:-1], -1)

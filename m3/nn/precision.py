@@ -1,7 +1,7 @@
 """Number formats of training."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -27,6 +27,10 @@ def tf32_products(precision: Precision) -> Iterator[None]:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """A context for forward passes in which products of float32 tensors are float32, whatever surrounds it."""
-    with tf32_products("fp32"), torch.autocast(device.type, enabled=False):
+    """A context for forward passes in which products of float32 tensors are float32, whatever surrounds it.
+
+    Compiled code has one setting of TF32 throughout, so settings do not combine the two.
+    """
+    tf32 = nullcontext() if torch.compiler.is_compiling() else tf32_products("fp32")
+    with tf32, torch.autocast(device.type, enabled=False):
         yield

@@ -2,6 +2,11 @@
 
 Shapes: B batch, T blocks, H heads, n tokens of a block, d head width. A head forgets by its decay gamma at every token.
 The memory of a head is a (d, d) matrix S; after a token (k, v) it becomes ``gamma * S + k^T v``.
+
+Decays are taken out of the products: token i of a block has its query multiplied by gamma^(i+1) and its key divided
+by that. Then, within a block, a query meets the earlier keys as they are, and the memory before the block as it is; and
+the memory after the block is gamma^n times the sum of the memory before it and all k^T v. gamma^-n is about e^(1/s) for
+a memory of s blocks. Positions and these factors are one product of complex numbers per token.
 """
 
 import torch
@@ -19,79 +24,106 @@ def head_decays(heads: int, scale_min: float, scale_max: float, tokens_per_block
     return 1 - 1 / (scales * tokens_per_block)
 
 
-def decay_powers(decays: Tensor, length: int) -> Tensor:
-    """gamma^0 .. gamma^length, float32 (H, length + 1)."""
-    exponents = torch.arange(length + 1, dtype=torch.float64)
-    return (decays[:, None] ** exponents).float()
-
-
-def decay_mask(decays: Tensor, length: int) -> Tensor:
-    """Causal weights gamma^(i - j) for j <= i and 0 elsewhere, float32 (H, length, length)."""
-    index = torch.arange(length)
-    distance = index[:, None] - index[None, :]
-    weights = decays[:, None, None] ** distance.clamp(min=0)
-    return (weights * (distance >= 0)).float()
-
-
 def rotary_frequencies(head_width: int) -> Tensor:
     """Angles per token 1 / 10000^linspace(0, 1, d/2), each for an interleaved pair, float32 (d/2,)."""
     return 10000.0 ** -torch.linspace(0, 1, head_width // 2, dtype=torch.float32)
 
 
 def rotary_phases(positions: Tensor, frequencies: Tensor) -> Tensor:
-    """exp(i * position * frequency): (N,), (d/2,) -> complex64 (N, 1, d/2)."""
+    """Cosine and sine of position * frequency: (N,), (d/2,) -> (N, 1, d/2, 2)."""
     angles = (positions.float()[:, None] * frequencies)[:, None, :]
-    return torch.polar(torch.ones_like(angles), angles)
+    return torch.stack((angles.cos(), angles.sin()), dim=-1)
+
+
+def token_phases(positions: Tensor, indices: Tensor, decays: Tensor, frequencies: Tensor) -> Tensor:
+    """What queries, keys and values are multiplied with, as complex numbers: positions, decays and key scale.
+
+    Args:
+        positions: of the tokens in the stream, int64 (N,).
+        indices: of the tokens in their blocks, int64 (N,).
+        decays: float64 (H,).
+        frequencies: (d/2,).
+
+    Returns:
+        float32 (N, 3, H, d/2, 2), the values' being 1.
+    """
+    turns = rotary_phases(positions, frequencies)
+    powers = decays ** (indices[:, None] + 1)
+    scale = (2 * len(frequencies)) ** -0.5
+    queries, keys = (turns * factor.float()[..., None, None] for factor in (powers, scale / powers))
+    ones = torch.zeros_like(queries)
+    ones[..., 0] = 1
+    return torch.stack((queries, keys, ones), dim=1)
 
 
 def rotate(x: Tensor, phases: Tensor) -> Tensor:
-    """Rotary position embedding: interleaved pairs, read as complex numbers, turn by their token's phases.
+    """Multiply interleaved pairs, read as complex numbers, by their token's phases (rotary position embedding).
+
+    The compiler fuses products of real numbers; without it, one operation on complex ones is quicker.
 
     Args:
-        x: (..., N, H, d).
-        phases: (N, 1, d/2), from :func:`rotary_phases`.
+        x: (..., d).
+        phases: (..., d/2, 2), from :func:`rotary_phases` or :func:`token_phases`.
 
     Returns:
-        float32 (..., N, H, d), whatever the precision of ``x``.
+        float32 (..., d), whatever the precision of ``x``.
     """
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * phases).flatten(-2)
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        (a, b), (cos, sin) = pairs.unbind(-1), phases.unbind(-1)
+        return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)
+    return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(phases)).flatten(-2)
 
 
-def block_states(keys: Tensor, values: Tensor, powers: Tensor, initial: Tensor) -> Tensor:
-    """Memory before the first block and after each of the T blocks.
+def scan_weights(decays: Tensor, tokens: int, blocks: int, states: Tensor) -> Tensor:
+    """By how much each block's k^T v is in a memory.
 
     Args:
-        keys, values: (B, T, H, n, d).
-        powers: gamma^0 .. at least gamma^n, (H, >= n + 1).
-        initial: memory before the first block, (B, H, d, d).
+        decays: float64 (H,).
+        tokens: of a block, n.
+        blocks: T.
+        states: how many blocks each memory has seen, int64 (S,).
 
     Returns:
-        (B, T + 1, H, d, d).
+        float32 (H, S, T + 1): of the memory before all blocks, then of each block.
     """
-    tokens = keys.shape[3]
-    to_block_end = powers[:, :tokens].flip(-1)[..., None]
-    updates = (keys * to_block_end).transpose(-1, -2) @ values
-    block_decay = powers[:, tokens, None, None]
-    states = [initial]
-    for update in updates.unbind(1):
-        states.append(torch.addcmul(update, block_decay, states[-1]))
-    return torch.stack(states, dim=1)
+    ages = states[:, None] - torch.arange(-1, blocks, device=states.device)
+    ages[:, 0] -= 1
+    weights = decays[:, None, None] ** (tokens * ages.clamp(min=0))
+    return (weights * ((ages > 0) | (torch.arange(blocks + 1, device=states.device) == 0))).float()
 
 
-def retain(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, powers: Tensor, states: Tensor) -> Tensor:
+def memories(updates: Tensor, weights: Tensor, initial: Tensor | None) -> Tensor:
+    """Memories after some numbers of blocks, as one product.
+
+    Args:
+        updates: k^T v of the T blocks, (B, H, T, d, d).
+        weights: :func:`scan_weights` for every batch element, (B * H, S, T + 1).
+        initial: memory before the first block, (B, H, d, d); none: zeros.
+
+    Returns:
+        (B, H, S, d, d).
+    """
+    batch, heads, blocks, *matrix = updates.shape
+    if initial is None:
+        weights = weights[..., 1:]
+    else:
+        updates, blocks = torch.cat((initial[:, :, None], updates), dim=2), blocks + 1
+    flat = torch.bmm(weights, updates.reshape(batch * heads, blocks, -1))
+    return flat.view(batch, heads, -1, *matrix)
+
+
+def retain(queries: Tensor, keys: Tensor, values: Tensor, causal: Tensor, states: Tensor) -> Tensor:
     """Retention output of each token from its own block and the memory before that block.
 
     Args:
-        queries, keys, values: (B, T, H, n, d).
-        mask: causal decay weights (H, >= n, >= n).
-        powers: (H, >= n + 1).
-        states: memory before each block, (B, T, H, d, d).
+        queries, keys, values: (B, H, T, n, d), decays in them.
+        causal: ones on and below the diagonal, (n, n).
+        states: memory before each block, (B, H, T, d, d).
 
     Returns:
-        (B, T, H, n, d).
+        (B, H, T, n, d).
     """
-    tokens = queries.shape[3]
-    within = (queries @ keys.transpose(-1, -2) * mask[:, :tokens, :tokens]) @ values
-    since_memory = powers[:, 1 : tokens + 1, None]
-    return within + (queries * since_memory) @ states
+    q, k, v, memory = (t.flatten(0, 2) for t in (queries, keys, values, states))
+    within = torch.bmm(torch.bmm(q, k.transpose(1, 2)) * causal, v)
+    return torch.baddbmm(within, q, memory).view_as(queries)

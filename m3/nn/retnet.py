@@ -2,37 +2,40 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m3.nn import retention
+from m3.nn.blocks import BlockOrder, block_order, from_blocks, to_blocks
 from m3.nn.dropout import dropout
 from m3.nn.precision import full_precision
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Recurrent state after some blocks: one (B, H, d, d) matrix per layer, and the count of tokens seen, int64 ()."""
+    """Recurrent state after some blocks: a (B, H, d, d) matrix per layer (none at first); the count of tokens seen."""
 
-    layers: tuple[Tensor, ...]
-    position: Tensor
+    layers: tuple[Tensor | None, ...]
+    position: int
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How one call's token axis is made up: T blocks of n tokens, then P predictions of K tokens."""
+class _Layout(NamedTuple):
+    """What all layers of a call have in common.
 
-    blocks: int
-    block_tokens: int
-    predictions: int
-    prediction_tokens: int
+    order: how tokens make up blocks. phases: of positions and decays. weights: of blocks in the memories before the
+    blocks, and last in that after them. context_tokens: T * n.
+    """
+
+    order: BlockOrder
     phases: Tensor
+    weights: Tensor
+    context_tokens: int
 
-    @property
-    def context_tokens(self) -> int:
-        return self.blocks * self.block_tokens
+
+_KEPT_LAYOUTS = 64
 
 
 class RetentionLayer(nn.Module):
@@ -47,86 +50,50 @@ class RetentionLayer(nn.Module):
         self.heads = heads
         self.dropout = dropout
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.q_proj = nn.Linear(width, width)
-        self.k_proj = nn.Linear(width, width)
-        self.v_proj = nn.Linear(width, width)
-        self.g_proj = nn.Linear(width, width)
+        self.qkvg_proj = nn.Linear(width, 4 * width)
         self.out_proj = nn.Linear(width, width)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.linear1 = nn.Linear(width, 4 * width)
         self.linear2 = nn.Linear(4 * width, width)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.xavier_normal_(module.weight)
                 nn.init.zeros_(module.bias)
+                for matrix in module.weight.chunk(4) if module is self.qkvg_proj else [module.weight]:
+                    nn.init.xavier_normal_(matrix)
 
     def forward(
-        self, x: Tensor, layout: _Layout, mask: Tensor, powers: Tensor, initial: Tensor, context_outputs: bool
+        self, x: Tensor, layout: _Layout, causal: Tensor, initial: Tensor | None, context_outputs: bool
     ) -> tuple[Tensor, Tensor]:
         """One layer over all tokens of a call.
 
         Args:
             x: (B, T*n + P*K, E), context first.
-            initial: memory before the first block (B, H, d, d).
+            causal: ones on and below the diagonal, (n, n).
+            initial: memory before the first block (B, H, d, d); none: zeros.
             context_outputs: whether the context tokens' outputs are needed; if not, only the predictions are returned.
 
         Returns:
             Outputs of the tokens asked for, and the memory after the last block.
         """
         start = 0 if context_outputs else layout.context_tokens
-        retained, memory = self._retention(self.norm1(x), start, layout, mask, powers, initial)
-        x = x[:, start:] + self._drop(retained)
+        packed = self.qkvg_proj(self.norm1(x)).unflatten(-1, (4, self.heads, -1))
+        turned = retention.rotate(packed[:, :, :3], layout.phases)
+        with full_precision(x.device):
+            retained, memory = self._retain(turned, layout, causal, initial)
+        normed = F.layer_norm(self._drop(retained[:, start:]), retained.shape[-1:], eps=1e-6)
+        gated = F.silu(packed[:, start:, 3]) * normed.to(packed.dtype)
+        x = x[:, start:] + self._drop(self.out_proj(gated.flatten(-2)))
         hidden = self._drop(F.silu(self.linear1(self.norm2(x))))
         return x + self._drop(self.linear2(hidden)), memory
 
-    def _retention(
-        self, x: Tensor, start: int, layout: _Layout, mask: Tensor, powers: Tensor, initial: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        asked = x[:, start:]
-        q = retention.rotate(self._split(self.q_proj(asked)), layout.phases[start:])
-        k = retention.rotate(self._split(self.k_proj(x)), layout.phases * (x.shape[-1] // self.heads) ** -0.5)
-        v = self._split(self.v_proj(x)).float()
-        with full_precision(x.device):
-            retained, memory = self._retain(q, k, v, start, layout, mask, powers, initial)
-        normed = F.layer_norm(self._drop(retained), retained.shape[-1:], eps=1e-6).flatten(-2)
-        return self.out_proj(normed.to(asked.dtype) * F.silu(self.g_proj(asked))), memory
-
-    def _retain(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        start: int,
-        layout: _Layout,
-        mask: Tensor,
-        powers: Tensor,
-        initial: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Retention of the tokens from ``start`` on, (B, N, H, d) each, and the memory after the last block."""
-        context = layout.context_tokens
-        k_context, v_context = (self._blocks(t[:, :context], layout.block_tokens) for t in (k, v))
-        states = retention.block_states(k_context, v_context, powers, initial)
-        outputs = []
-        if start == 0 and context:
-            q_context = self._blocks(q[:, :context], layout.block_tokens)
-            outputs.append(retention.retain(q_context, k_context, v_context, mask, powers, states[:, :-1]))
-        if layout.predictions:
-            q_pred = self._blocks(q[:, context - start :], layout.prediction_tokens)
-            k_pred, v_pred = (self._blocks(t[:, context:], layout.prediction_tokens) for t in (k, v))
-            before = states[:, -layout.predictions :]
-            outputs.append(retention.retain(q_pred, k_pred, v_pred, mask, powers, before))
-
-        return torch.cat([o.transpose(2, 3).flatten(1, 2) for o in outputs], dim=1), states[:, -1]
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, E) -> (B, N, H, d)."""
-        return x.unflatten(-1, (self.heads, -1))
-
     @staticmethod
-    def _blocks(x: Tensor, tokens: int) -> Tensor:
-        """(B, T*n, H, d) -> (B, T, H, n, d)."""
-        batch, total, heads, width = x.shape
-        return x.reshape(batch, total // tokens if tokens else 0, tokens, heads, width).transpose(2, 3)
+    def _retain(turned: Tensor, layout: _Layout, causal: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Retention of queries, keys and values (B, N, 3, H, d), and the memory after the last block."""
+        q, k, v = to_blocks(turned, layout.order).unbind(0)
+        updates = (k.transpose(-1, -2) @ v)[:, :, : layout.order.blocks]
+        states = retention.memories(updates, layout.weights, initial)
+        retained = retention.retain(q, k, v, causal, states[:, :, : q.shape[2]])
+        return from_blocks(retained, layout.order), states[:, :, -1]
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -141,8 +108,8 @@ class RetNet(nn.Module):
         tokens_per_block: L.
     """
 
-    mask: Tensor
-    powers: Tensor
+    causal: Tensor
+    decays: Tensor
     frequencies: Tensor
 
     def __init__(
@@ -160,23 +127,23 @@ class RetNet(nn.Module):
         self.tokens_per_block = tokens_per_block
         self.layers = nn.ModuleList(RetentionLayer(width, heads, dropout) for _ in range(layers))
         decays = retention.head_decays(heads, *decay_scales, tokens_per_block)
-        self.register_buffer("mask", retention.decay_mask(decays, tokens_per_block), persistent=False)
-        self.register_buffer("powers", retention.decay_powers(decays, tokens_per_block), persistent=False)
+        self.register_buffer("decays", decays, persistent=False)
+        self.register_buffer("causal", torch.ones(tokens_per_block, tokens_per_block).tril(), persistent=False)
         self.register_buffer("frequencies", retention.rotary_frequencies(width // heads), persistent=False)
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RetNet":
-        """Move or convert the parameters; the constants move too, but stay float32: the decays are too close to 1."""
+        """Move or convert the parameters; the constants only move: decays are too close to 1 to be rounded."""
         constants = dict(self.named_buffers(recurse=False))
         super()._apply(fn, recurse)
         for name, constant in constants.items():
             setattr(self, name, constant.to(getattr(self, name).device))
+        self._layouts.clear()
         return self
 
-    def empty_memory(self, batch: int) -> Memory:
+    def empty_memory(self) -> Memory:
         """The memory before any block."""
-        head_width = self.width // self.heads
-        zeros = self.mask.new_zeros(batch, self.heads, head_width, head_width)
-        return Memory((zeros,) * len(self.layers), torch.zeros((), dtype=torch.int64, device=zeros.device))
+        return Memory((None,) * len(self.layers), 0)
 
     def forward(
         self, context: Tensor, predictions: Tensor, memory: Memory, context_outputs: bool = False
@@ -201,21 +168,35 @@ class RetNet(nn.Module):
         states = []
         for i, layer in enumerate(self.layers):
             keep = context_outputs or i + 1 < len(self.layers)
-            x, state = layer(x, layout, self.mask, self.powers, memory.layers[i], keep)
+            x, state = layer(x, layout, self.causal, memory.layers[i], keep)
             states.append(state)
         split = layout.context_tokens if context_outputs else 0
         out_context = x[:, :split].reshape(context.shape) if context_outputs else context[:, :0]
         out_predictions = x[:, split:].reshape(predictions.shape)
         return out_context, out_predictions, Memory(tuple(states), memory.position + layout.context_tokens)
 
-    def _layout(self, context: Tensor, predictions: Tensor, position: Tensor) -> _Layout:
-        blocks, prediction_count, prediction_tokens = context.shape[1], *predictions.shape[1:3]
-        assert prediction_count <= blocks + 1, "a prediction needs the memory it starts from"
-        device = context.device
-        context_positions = position + torch.arange(blocks * self.tokens_per_block, device=device)
-        first = position + (blocks + 1 - prediction_count) * self.tokens_per_block
-        starts = first + torch.arange(prediction_count, device=device) * self.tokens_per_block
-        prediction_positions = (starts[:, None] + torch.arange(prediction_tokens, device=device)).flatten()
-        positions = torch.cat((context_positions, prediction_positions))
-        phases = retention.rotary_phases(positions, self.frequencies)
-        return _Layout(blocks, self.tokens_per_block, prediction_count, prediction_tokens, phases)
+    def _layout(self, context: Tensor, predictions: Tensor, position: int) -> _Layout:
+        """The layout of a call, kept for others of its shape and position, of which there are few."""
+        key = (context.shape[0], context.shape[1], predictions.shape[1], predictions.shape[2], position)
+        if torch.compiler.is_compiling():
+            return self._new_layout(*key)
+        layout = self._layouts.get(key) or self._new_layout(*key)
+        if len(self._layouts) < _KEPT_LAYOUTS:  # and none is thrown away, as a captured step reads them where they are
+            self._layouts[key] = layout
+        return layout
+
+    def _new_layout(self, batch: int, blocks: int, predictions: int, filled: int, position: int) -> _Layout:
+        assert predictions <= blocks + 1, "a prediction needs the memory it starts from"
+        n, device = self.tokens_per_block, self.frequencies.device
+        order = block_order(n, blocks, predictions, filled, device)
+        seen = torch.cat(
+            (
+                torch.arange(blocks, device=device),
+                torch.arange(blocks + 1 - max(predictions, 1), blocks + 1, device=device),
+            )
+        )
+        indices = order.places % n
+        positions = position + seen[order.places // n] * n + indices
+        phases = retention.token_phases(positions, indices, self.decays, self.frequencies)
+        weights = retention.scan_weights(self.decays, n, blocks, seen)
+        return _Layout(order, phases, weights.repeat(batch, 1, 1), blocks * n)

@@ -48,6 +48,6 @@ class ReturnRange(nn.Module):
 
 def _order_statistics(values: Tensor, ranks: Tensor) -> Tensor:
     """The values of these ranks, 0 the smallest, NaN last. A GPU sorts faster than it selects, a CPU does not."""
-    if values.device.type == "cpu":
+    if values.device.type == "cpu" and not torch.compiler.is_compiling():
         return torch.from_numpy(np.partition(values.numpy(), ranks.flatten().numpy())[ranks.numpy()])
     return values.sort().values[ranks]

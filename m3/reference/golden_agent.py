@@ -105,7 +105,7 @@ def _world_model_quantities(
 
     steps, count = blocks.shape[1], model.observation_tokens
     placeholders = model.placeholders.weight[:count].expand(len(blocks), steps + 1, -1, -1)
-    context, outputs, _ = model.retnet(blocks, placeholders, model.empty_memory(len(blocks)), context_outputs=True)
+    context, outputs, _ = model.retnet(blocks, placeholders, model.empty_memory(), context_outputs=True)
     outputs = outputs[:, :-1]
     yield "world_model/outputs", torch.cat((outputs, context[:, :, count:]), dim=2)
 
@@ -133,7 +133,7 @@ def _imagination_quantities(
     agent: Agent, tokens: Mapping[str, Tensor], actions: Tensor, context_length: int
 ) -> Iterator[tuple[str, Tensor]]:
     imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms())
-    memory = agent.world_model.empty_memory(len(actions))
+    memory = agent.world_model.empty_memory()
     outputs, start = [], 0
     for end in range(context_length, actions.shape[1]):
         chunk = {name: t[:, start:end] for name, t in tokens.items()}

@@ -22,7 +22,7 @@ from m3.reference.golden_agent import Loaded, load_agent, read_actions, read_obs
 from m3.reference.weights import from_reference
 from m3.seeding import randomness
 from m3.training.component import Component
-from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
+from m3.training.components import ControllerBatch, ControllerComponent, TokenizerComponent, WorldModelComponent
 from m3.training.replay_tokens import ReplayTokens
 
 _CPU = torch.device("cpu")
@@ -215,9 +215,9 @@ class _PlayedController(ControllerComponent):
         self._ends = golden.tensor(f"{section}/sampled/end")
         self.quantities: list[dict[str, Tensor]] = []
 
-    def rollout(self, ids: np.ndarray, uniforms: Uniforms) -> Trajectory:
+    def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
         outcomes = self._outcomes(len(self.quantities))
-        trajectory = super().rollout(ids, _PlayedUniforms(outcomes))
+        trajectory = super().rollout(batch, _PlayedUniforms(outcomes))
         assert next(outcomes, None) is None, "fewer outcomes were drawn than played back"
         self.quantities.append(
             {
@@ -234,11 +234,11 @@ class _PlayedController(ControllerComponent):
         """Yield what the optimiser step drew, in the order of drawing."""
         classes, ends = self._classes[step], self._ends[step]
         for t in range(classes.shape[1]):
-            yield from classes[:, t].unbind(-1)
+            yield classes[:, t]
             if t < ends.shape[1]:
                 for tokens in self._imagined.values():
                     now = tokens[step][:, t]
-                    yield from now.unbind(-1) if now.ndim == 3 else (now,)
+                    yield now if now.ndim == 3 else now[..., None]
                 yield ends[:, t]
 
 

@@ -65,6 +65,7 @@ _COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in
 _MEMBER = re.compile(rf"world_model\.curiosity_head\.{_MODALITY}\.ensemble\.(\d+)\.([013])\.(weight|bias)")
 _ACTION_TABLES = ("world_model.action_embedding.table.weight", "world_model.action_embedding.tables.0.weight")
 """Our names of the action table, continuous and discrete."""
+_PROJECTION = re.compile(r"world_model\._model\.layers\.(\d+)\.(?:retention\.)?([qkvg])_proj\.(weight|bias)")
 _MEMBER_PARTS = {"0": "linear1", "1": "norm", "3": "linear2"}
 
 
@@ -92,6 +93,19 @@ def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return stacked
 
 
+def _join_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The four projections of each retention layer, which are one here."""
+    parts: dict[tuple[str, str], dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if match := _PROJECTION.fullmatch(name):
+            parts.setdefault((match[1], match[3]), {})[match[2]] = tensor
+    return {
+        f"world_model.retnet.layers.{layer}.qkvg_proj.{kind}": torch.cat([four[part] for part in "qkvg"])
+        for (layer, kind), four in parts.items()
+        if len(four) == 4
+    }
+
+
 class Translation(NamedTuple):
     """Weights under our names, and the reference's names that have no counterpart here."""
 
@@ -107,10 +121,15 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
         wanted: the agent's own ``state_dict()``, which decides between names that differ by action space. What it
             lacks, the reference carries but does not use in this configuration.
     """
-    weights = {name: tensor for name, tensor in _stack_members(state).items() if name in wanted}
+    together = _stack_members(state) | _join_projections(state)
+    weights = {name: tensor for name, tensor in together.items() if name in wanted}
     unused = []
     for name, tensor in state.items():
         if (match := _MEMBER.fullmatch(name)) and int(match[2]) < MEMBERS:
+            continue
+        if (
+            match := _PROJECTION.fullmatch(name)
+        ) and f"world_model.retnet.layers.{match[1]}.qkvg_proj.weight" in weights:
             continue
         candidates = _ACTION_TABLES if name == "world_model.action_encoder.embedding.weight" else (_rename(name),)
         ours = next((candidate for candidate in candidates if candidate in wanted), None)

@@ -3,16 +3,20 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from m3.config.schema import Optimizer, Precision, Schedule
 from m3.errors import DivergedError
 from m3.nn.heads import EnsembleLinear
+from m3.nn.host import download
 from m3.nn.precision import autocast, tf32_products
 from m3.seeding import Randomness
+from m3.training.capture import Captured
 from m3.training.state import to_arrays, to_tensors
 
 _DECAYED = (nn.Linear, nn.Conv2d, EnsembleLinear)
@@ -27,15 +31,23 @@ def decay_matrices_only(module: nn.Module, weight_decay: float) -> list[dict[str
     return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
 
 
-class Computed(NamedTuple):
-    """What a step computed on the device: its loss, scalars to report, and how the host hears of the rest.
+class Drawn(NamedTuple):
+    """A batch, and who is told the loss of each of its windows.
 
-    ``read_back`` is called when all work of the step is queued, as reading makes the host wait for the device.
+    ``batch`` is a tensor, or tuples and mappings of tensors, of the same shapes in every step. ``read_back`` is called
+    when all work of the step is queued, as reading makes the host wait for the device.
     """
+
+    batch: Any
+    read_back: Callable[[np.ndarray], None] | None = None
+
+
+class Computed(NamedTuple):
+    """What a step computes on the device: its loss, scalars to report, and the loss of each window (B,) where asked."""
 
     loss: Tensor
     scalars: Mapping[str, Tensor]
-    read_back: Callable[[], None] | None = None
+    per_window: Tensor | None = None
 
 
 class Component(ABC):
@@ -69,15 +81,30 @@ class Component(ABC):
         self._max_gradient_norm = optimizer.max_gradient_norm
         decay = optimizer.weight_decay
         groups = module.parameters() if decay_all else decay_matrices_only(module, decay)
-        self._optimizer = torch.optim.AdamW(groups, lr=optimizer.learning_rate, weight_decay=decay, fused=True)
+        self._optimizer = torch.optim.AdamW(
+            groups, lr=optimizer.learning_rate, weight_decay=decay, fused=True, capturable=device.type == "cuda"
+        )
+        self._captured: dict[str, Captured] | None = None
+
+    def capture(self) -> None:
+        """Capture what steps do on the device and replay it: the same results, without the host's part of the time."""
+        self._captured = {}
 
     @abstractmethod
     def ready(self) -> bool:
         """Whether the replay holds enough for a batch."""
 
+    def form(self, epoch: int) -> str:
+        """Which of its forms a step has in an epoch; within one, it is always the same operations."""
+        return "whole"
+
     @abstractmethod
-    def compute(self, random: Randomness, epoch: int) -> Computed:
-        """Draw a batch and compute its loss."""
+    def draw(self, random: Randomness) -> Drawn:
+        """Choose a batch and bring it to the device, with all random numbers but those of dropout."""
+
+    @abstractmethod
+    def compute(self, batch: Any, form: str) -> Computed:
+        """Compute the loss of a batch: operations on tensors only, without a look at their values."""
 
     def train(self, random: Randomness, epoch: int) -> Generator[None, None, dict[str, float]]:
         """Train for an epoch's steps, yielding after each; returns the means of what was measured.
@@ -93,27 +120,47 @@ class Component(ABC):
         try:
             for _ in range(self.schedule.steps_per_epoch):
                 for key, value in self.step(random, epoch).items():
-                    totals[key] = totals.get(key, 0) + value.detach().float()
+                    totals[key] = totals.get(key, 0) + value.float()
                 yield
         finally:
             self.module.eval()
         return self._means(totals, epoch)
 
     def step(self, random: Randomness, epoch: int) -> dict[str, Tensor]:
-        """One step of the optimiser; scalars to report."""
+        """One step of the optimiser; scalars to report.
+
+        Raises:
+            DivergedError: the loss of a window is not finite.
+        """
+        drawn = self.draw(random)
+        scalars, per_window = self._updater(self.form(epoch))(drawn.batch)
+        if drawn.read_back is not None and per_window is not None:
+            losses = download(per_window)
+            if not np.isfinite(losses).all():
+                raise DivergedError(f"the {self.name} diverged in epoch {epoch}: the loss of a window is not finite")
+            drawn.read_back(losses)
+        return scalars
+
+    def _updater(self, form: str) -> Callable[[Any], tuple[dict[str, Tensor], Tensor | None]]:
+        update = partial(self._update, form=form)
+        if self._captured is None:
+            return update
+        return self._captured.setdefault(form, Captured(update, self._device))
+
+    def _update(self, batch: Any, form: str) -> tuple[dict[str, Tensor], Tensor | None]:
+        """All of a step that happens on the device; scalars to report and the loss of each window."""
         with tf32_products(self._precision):
             with autocast(self._precision, self._device):
-                computed = self.compute(random, epoch)
+                computed = self.compute(batch, form)
             self._optimizer.zero_grad(set_to_none=True)
             computed.loss.backward()
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._max_gradient_norm)
         self._optimizer.step()
-        if computed.read_back is not None:
-            computed.read_back()
-        return {**computed.scalars, "loss": computed.loss, "gradient_norm": norm}
+        scalars = {**computed.scalars, "loss": computed.loss, "gradient_norm": norm}
+        return {name: value.detach() for name, value in scalars.items()}, computed.per_window
 
     def _means(self, totals: Mapping[str, Tensor], epoch: int) -> dict[str, float]:
-        means = (torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()
+        means = download(torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()
         metrics = {f"{self.name}/{key}": mean for key, mean in zip(totals, means, strict=True)}
         if not all(map(math.isfinite, means)):
             wrong = ", ".join(f"{key} is {mean}" for key, mean in metrics.items() if not math.isfinite(mean))
@@ -127,3 +174,5 @@ class Component(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly."""
         self._optimizer.load_state_dict(to_tensors(state["optimizer"]))
+        if self._captured is not None:
+            self.capture()  # anew, as the optimiser's state is now in other places

@@ -1,9 +1,8 @@
 """The three trained parts of the agent: how each draws its batches and computes its loss."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,13 +11,12 @@ from m3.agent.behavior import Trajectory, behavior_losses, imagine, start_imagin
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.data.samplers import PrioritizedSampler, Sampler, UniformSampler
-from m3.errors import DivergedError
-from m3.nn.distributions import Uniforms
+from m3.nn.distributions import DrawnUniforms, Uniforms
+from m3.nn.host import upload
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
-from m3.training.component import Component, Computed
-from m3.training.devices import upload
+from m3.training.component import Component, Computed, Drawn
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.state import to_arrays, to_tensors
 from m3.world_model.imagination import Imagination
@@ -46,10 +44,13 @@ class TokenizerComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_rows >= self.schedule.batch_size
 
-    def compute(self, random: Randomness, epoch: int) -> Computed:
+    def draw(self, random: Randomness) -> Drawn:
         rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
-        frames = upload(self._replay.observations_at(rows)["image"], self._device)
-        losses = self._image.losses(frames, self._perceptual)
+        return Drawn(upload(self._replay.observations_at(rows)["image"], self._device))
+
+    def compute(self, batch: Tensor, form: str) -> Computed:
+        """From frames, uint8 (B, 3n, H, W)."""
+        losses = self._image.losses(batch, self._perceptual)
         return Computed(sum(losses, start=torch.zeros((), device=self._device)), losses._asdict())
 
 
@@ -73,34 +74,28 @@ class WorldModelComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
-    def compute(self, random: Randomness, epoch: int) -> Computed:
+    def draw(self, random: Randomness) -> Drawn:
         ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
-        batch, tokens = self._tokens.windows(ids, before=0, length=self._sequences.length)
-        losses = world_model_losses(
-            self._agent.world_model,
-            WorldModelBatch(
-                tokens=tokens,
-                actions=upload(batch.actions, self._device),
-                rewards=upload(batch.rewards, self._device),
-                terminated=upload(batch.terminated, self._device),
-                mask=upload(batch.mask, self._device),
-            ),
-            self._agent.tokenizer.codebooks,
-            self._sequences.context_length,
+        windows, tokens = self._tokens.windows(ids, before=0, length=self._sequences.length)
+        batch = WorldModelBatch(
+            tokens=tokens,
+            actions=upload(windows.actions, self._device),
+            rewards=upload(windows.rewards, self._device),
+            terminated=upload(windows.terminated, self._device),
+            mask=upload(windows.mask, self._device),
         )
+        return Drawn(batch, lambda losses: self.sampler.update(ids, losses))
+
+    def compute(self, batch: WorldModelBatch, form: str) -> Computed:
+        codebooks, context_length = self._agent.tokenizer.codebooks, self._sequences.context_length
+        losses = world_model_losses(self._agent.world_model, batch, codebooks, context_length)
         scalars = {
             "observation_loss": losses.observations,
             "reward_loss": losses.rewards,
             "end_loss": losses.ends,
             "curiosity_loss": losses.curiosity,
         }
-        return Computed(losses.total, scalars, lambda: self._update_priorities(batch.ids, losses.per_window, epoch))
-
-    def _update_priorities(self, ids: np.ndarray, losses: Tensor, epoch: int) -> None:
-        per_window = losses.cpu().numpy()
-        if not np.isfinite(per_window).all():
-            raise DivergedError(f"the {self.name} diverged in epoch {epoch}: the loss of a window is not finite")
-        self.sampler.update(ids, per_window)
+        return Computed(losses.total, scalars, losses.per_window)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"sampler": self.sampler.state_dict()}
@@ -108,6 +103,18 @@ class WorldModelComponent(Component):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self.sampler.load_state_dict(state["sampler"])
+
+
+class ControllerBatch(NamedTuple):
+    """Windows of burn-in and context, padded on the left, and the numbers behind all that is sampled after them.
+
+    tokens: int64 (B, T, K_m, C_m) per modality. actions: (B, T, A). mask: bool (B, T). uniforms: (B, N).
+    """
+
+    tokens: Mapping[str, Tensor]
+    actions: Tensor
+    mask: Tensor
+    uniforms: Tensor
 
 
 class ControllerComponent(Component):
@@ -131,12 +138,25 @@ class ControllerComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
-    def compute(self, random: Randomness, epoch: int) -> Computed:
+    def form(self, epoch: int) -> str:
+        return "critic alone" if epoch < self._first_actor_epoch else "whole"
+
+    def draw(self, random: Randomness) -> Drawn:
         ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
-        trajectory = self.rollout(ids, Uniforms(random.torch))
+        sequences = self._sequences
+        windows, tokens = self._tokens.windows(ids, before=sequences.burn_in, length=sequences.context_length)
+        actions, mask = upload(windows.actions, self._device), upload(windows.mask, self._device)
+        specs = self._agent.world_model.specs.values()
+        imagined = sum(spec.count * len(spec.vocabularies) for spec in specs) + 1
+        numbers = self._horizon * self._agent.actor_critic.action_variables + (self._horizon - 1) * imagined
+        uniforms = torch.rand(len(ids), numbers, generator=random.torch, device=self._device)
+        return Drawn(ControllerBatch(tokens, actions, mask, uniforms))
+
+    def compute(self, batch: ControllerBatch, form: str) -> Computed:
+        trajectory = self.rollout(batch, DrawnUniforms(batch.uniforms))
         losses = behavior_losses(self._agent.actor_critic, trajectory, self._settings, self._return_range)
         actor_losses = {"actor_loss": losses.actor, "entropy_loss": -self._settings.entropy_weight * losses.entropy}
-        if epoch < self._first_actor_epoch:
+        if form != "whole":
             actor_losses = {name: torch.zeros_like(loss) for name, loss in actor_losses.items()}
         scalars = {
             **actor_losses,
@@ -150,10 +170,8 @@ class ControllerComponent(Component):
         }
         return Computed(sum(actor_losses.values(), start=losses.critic), scalars)
 
-    def rollout(self, ids: np.ndarray, uniforms: Uniforms) -> Trajectory:
-        """Imagine what follows the windows ``ids`` (B,) of the replay."""
-        context_length = self._sequences.context_length
-        batch, tokens = self._tokens.windows(ids, before=self._sequences.burn_in, length=context_length)
+    def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
+        """Imagine what follows a batch's windows."""
         agent = self._agent
         curious = self._settings.intrinsic_weight > 0
         imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, uniforms, curious)
@@ -161,10 +179,10 @@ class ControllerComponent(Component):
             agent.actor_critic,
             imagination,
             agent.tokenizer,
-            tokens,
-            upload(batch.actions, self._device),
-            upload(batch.mask, self._device),
-            context_length,
+            batch.tokens,
+            batch.actions,
+            batch.mask,
+            self._sequences.context_length,
         )
         return imagine(agent.actor_critic, state, imagination, start, agent.tokenizer, self._horizon, uniforms)
 

@@ -2,9 +2,7 @@
 
 import os
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from m3.errors import UserError
 
@@ -42,9 +40,3 @@ def be_deterministic(device: torch.device, also_on_gpu: bool = False) -> None:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-
-
-def upload(array: np.ndarray, device: torch.device) -> Tensor:
-    """Put an array on a device: the same memory on the CPU; a GPU copies it while the host goes on."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

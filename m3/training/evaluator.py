@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from m3.agent.agent import Agent
-from m3.agent.policy import Policy, select
+from m3.agent.policy import Policy
 from m3.environments import VectorEnvironment
 from m3.seeding import Randomness, derive, randomness
 from m3.specs import Observation
@@ -47,17 +47,21 @@ def play_episodes(
 def _play_round(
     policy: Policy, environments: VectorEnvironment, seeds: list[int], random: Randomness
 ) -> EpisodeStatistics:
-    """Play one episode in each of the first ``len(seeds)`` environments."""
+    """Play one episode in each of the first ``len(seeds)`` environments.
+
+    The policy acts for all of them until the last is over, so that its batches keep their shape; what it would do in
+    those that are over, nobody asks.
+    """
     playing = np.arange(len(seeds))
     returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), dtype=np.int64)
     observation: Observation = environments.reset(list(playing), seeds)
     state = policy.initial_state(len(seeds))
     while len(playing):
         actions, state = policy.act(observation, state, random)
-        step = environments.step(list(playing), actions)
+        step = environments.step(list(playing), actions[playing])
         returns[playing] += step.rewards
         lengths[playing] += 1
-        going_on = ~(step.terminated | step.truncated)
-        playing, state = playing[going_on], select(state, going_on)
-        observation = {name: o[going_on] for name, o in step.observation.items()}
+        for name, latest in step.observation.items():
+            observation[name][playing] = latest
+        playing = playing[~(step.terminated | step.truncated)]
     return EpisodeStatistics(returns, lengths)

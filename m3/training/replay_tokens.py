@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 
 from m3.data.replay import Batch, Replay
+from m3.nn.host import upload
 from m3.tokenizers.multimodal import Tokenizer
-from m3.training.devices import upload
 
-_FRAMES_AT_ONCE = 256
+_FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
+"""Frames are encoded in batches of one size; the last is filled up, which costs a CPU time."""
 
 
 class ReplayTokens:
@@ -60,8 +61,10 @@ class ReplayTokens:
         rows = np.unique(batch.rows[batch.mask])
         slots = rows % self._replay.num_slots
         missing = rows[self._row_of_slot[slots] != rows]
-        for start in range(0, len(missing), _FRAMES_AT_ONCE):
-            self._encode(missing[start : start + _FRAMES_AT_ONCE])
+        size = _FRAMES_AT_ONCE[self._device.type]
+        for start in range(0, len(missing), size):
+            chunk = missing[start : start + size]
+            self._encode(np.append(chunk, np.full(size - len(chunk), chunk[-1])))
         wanted = upload(np.where(batch.mask, batch.rows % self._replay.num_slots, 0), self._device)
         return {name: self._tables[name][wanted][..., None].long() for name in self._kept}
 

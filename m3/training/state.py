@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from m3.nn.host import download
+
 
 def to_arrays(tree: Any) -> Any:
     """Return the same tree of dicts, lists and tuples with arrays (copies) for tensors."""
     if isinstance(tree, torch.Tensor):
-        return tree.detach().cpu().numpy().copy()
+        return download(tree).copy()
     if isinstance(tree, dict):
         return {key: to_arrays(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

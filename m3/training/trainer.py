@@ -36,6 +36,7 @@ class Trainer:
         test_environments: in test mode, for evaluations.
         perceptual: the tokenizer's perceptual distance, where the settings ask for one.
         device: where the networks are.
+        graphs: capture the steps of all components and replay them (CUDA graphs).
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Trainer:
         test_environments: VectorEnvironment,
         perceptual: Perceptual | None,
         device: torch.device,
+        graphs: bool = False,
     ) -> None:
         self.settings = settings
         self._device = device
@@ -65,6 +67,9 @@ class Trainer:
         image = self.agent.tokenizer.image
         if image is not None:
             self.components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
+        if graphs:
+            for component in self.components.values():
+                component.capture()
         self.log = MetricLog()
 
     def run_epoch(self, progress: Progress) -> None:

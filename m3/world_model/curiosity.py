@@ -80,9 +80,11 @@ class Curiosity(nn.Module):
                 members = logs.exp()
                 negative_entropies = (members * logs).sum(-1)
                 columns.append(torch.special.entr(members.mean(0)).sum(-1) + negative_entropies.mean(0))
-            result[name] = torch.stack(columns).mean(0).view(outputs[name].shape[:-1])
+            mean = columns[0] if len(columns) == 1 else torch.stack(columns).mean(0)
+            result[name] = mean.view(outputs[name].shape[:-1])
         return result
 
     def step_disagreement(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Disagreement of whole steps: the mean over a modality's tokens, summed over modalities: (...)."""
-        return torch.stack([tokens.mean(-1) for tokens in self.disagreement(outputs).values()]).sum(0)
+        first, *others = (tokens.mean(-1) for tokens in self.disagreement(outputs).values())
+        return sum(others, start=first)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from m3.nn.distributions import Uniforms, sample_categorical
+from m3.nn.distributions import Uniforms, sample_categorical, sample_columns
 from m3.nn.retnet import Memory
 from m3.world_model.world_model import WorldModel
 
@@ -57,7 +57,7 @@ class Imagination:
         self._model = model
         self._curiosity = model.curiosity if curious else None
         self._codebooks = codebooks
-        self._uniforms = uniforms
+        self.uniforms = uniforms
 
     def start(self, tokens: Mapping[str, Tensor], actions: Tensor) -> ImaginedState:
         """Begin after real context.
@@ -66,33 +66,26 @@ class Imagination:
             tokens: of the context steps, int64 (B, t, K_m, C_m), t >= 1.
             actions: those between them, (B, t - 1, A).
         """
-        return ImaginedState(self._model.empty_memory(len(actions)), tokens, actions)
+        return ImaginedState(self._model.empty_memory(), tokens, actions)
 
-    @torch.no_grad()
     def step(self, state: ImaginedState, action: Tensor) -> tuple[ImaginedStep, ImaginedState]:
-        """Take ``action`` (B, A): sample all K next tokens in parallel, and the end; predict the reward."""
-        actions = torch.cat((state.actions, action[:, None]), dim=1)
-        outputs, memory = self.predict(state.memory, state.tokens, actions)
-        parts = self._model.split(outputs)
-        tokens = {
-            name: torch.stack(
-                [
-                    sample_categorical(column, self._uniforms)
-                    for column in logits.split(list(self._model.specs[name].vocabularies), dim=-1)
-                ],
-                dim=-1,
-            )[:, None]
-            for name, logits in self._model.observation_logits(parts).items()
-        }
-        last = outputs[:, -1]
-        step = ImaginedStep(
-            reward=self._model.reward_head.scalar.mean(self._model.reward_head(last)),
-            end=sample_categorical(self._model.end_head(last), self._uniforms).bool(),
-            disagreement=self._curiosity.step_disagreement(parts) if self._curiosity else last.new_zeros(len(last)),
-        )
-        return step, ImaginedState(memory, tokens, actions[:, :0])
+        """Take ``action`` (B, A): sample all K next tokens in parallel and the end, predict the reward. No gradient."""
+        with torch.no_grad():  # not as a decorator, with which the compiler cannot call methods of new objects
+            actions = torch.cat((state.actions, action[:, None]), dim=1)
+            outputs, memory = self.predict(state.memory, state.tokens, actions)
+            parts = self._model.split(outputs)
+            tokens = {
+                name: sample_columns(logits, self._model.specs[name].vocabularies, self.uniforms)[:, None]
+                for name, logits in self._model.observation_logits(parts).items()
+            }
+            last = outputs[:, -1]
+            step = ImaginedStep(
+                reward=self._model.reward_head.scalar.mean(self._model.reward_head(last)),
+                end=sample_categorical(self._model.end_head(last), self.uniforms).bool(),
+                disagreement=self._curiosity.step_disagreement(parts) if self._curiosity else last.new_zeros(len(last)),
+            )
+            return step, ImaginedState(memory, tokens, actions[:, :0])
 
-    @torch.no_grad()
     def predict(self, memory: Memory, tokens: Mapping[str, Tensor], actions: Tensor) -> tuple[Tensor, Memory]:
         """Feed whole blocks; prediction outputs (B, K, E) of the step after them, and the memory."""
         blocks = self._model.embed(tokens, actions, self._codebooks)

@@ -73,9 +73,9 @@ class WorldModel(nn.Module):
         """Tokens (B, T, K_m, C_m) per modality and actions (B, T, A) to blocks (B, T, L, E)."""
         return torch.cat((self.observation_embedding(tokens, codebooks), self.action_embedding(actions)), dim=-2)
 
-    def empty_memory(self, batch: int) -> Memory:
+    def empty_memory(self) -> Memory:
         """The memory before any block."""
-        return self.retnet.empty_memory(batch)
+        return self.retnet.empty_memory()
 
     def predict(self, blocks: Tensor, memory: Memory, predictions: int) -> tuple[Tensor, Memory]:
         """Feed blocks and predict the steps after the last ones of them.

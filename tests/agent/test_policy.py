@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 from toy_runs import toy_agent
 
-from m3.agent.policy import Policy, select
+from m3.agent.policy import Policy
 from m3.seeding import randomness
 
 CPU = torch.device("cpu")
@@ -78,7 +78,18 @@ def test_the_same_randomness_gives_the_same_actions() -> None:
     assert (draws[0] != draws[2]).any()
 
 
-def test_selected_environments_keep_their_states() -> None:
-    hidden = torch.arange(4.0)[:, None].expand(4, 16)
-    kept = select((hidden, hidden + 10), np.array([True, False, False, True]))
-    assert [part[:, 0].tolist() for part in kept] == [[0, 3], [10, 13]]
+@pytest.mark.parametrize("epsilon", [0.0, 0.5])
+def test_an_environments_action_depends_on_no_other(epsilon: float) -> None:
+    """Its own observation, state and numbers decide: not how many others there are, nor whether those still play."""
+    agent = toy_agent("multi_discrete")
+    policy = Policy(agent, temperature=1.0, epsilon=epsilon)
+    observations = {"token": torch.randint(3, (6, 2), generator=torch.Generator().manual_seed(0))}
+    numbers = torch.rand(6, 5, generator=torch.Generator().manual_seed(1))
+    actions, (hidden, _) = policy.choose(observations, policy.initial_state(6), numbers)
+    one = slice(4, 5)
+    alone, (hidden_alone, _) = policy.choose(
+        {"token": observations["token"][one]}, policy.initial_state(1), numbers[one]
+    )
+    assert torch.equal(actions[one], alone)
+    assert_close(hidden[one], hidden_alone)
+    assert len(torch.unique(actions, dim=0)) > 1

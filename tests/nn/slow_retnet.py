@@ -45,14 +45,12 @@ class SlowRetNet:
 
     def _token(self, layer: RetentionLayer, x: Tensor, position: int, memory: Tensor) -> tuple[Tensor, Tensor]:
         normed = F.layer_norm(x, x.shape, layer.norm1.weight, layer.norm1.bias, eps=1e-6)
-        q, k, v = (
-            projection(normed).view(len(memory), -1) for projection in (layer.q_proj, layer.k_proj, layer.v_proj)
-        )
+        q, k, v, g = layer.qkvg_proj(normed).unflatten(0, (4, len(memory), -1))
         q, k = (_rotated(t, position) for t in (q, k))
         k = k / k.shape[-1] ** 0.5
         memory = torch.stack([g * s + torch.outer(*kv) for g, s, *kv in zip(self._decays, memory, k, v, strict=True)])
         heads = [F.layer_norm(query @ s, query.shape, eps=1e-6) for query, s in zip(q, memory, strict=True)]
-        x = x + layer.out_proj(torch.cat(heads) * F.silu(layer.g_proj(normed)))
+        x = x + layer.out_proj(torch.cat(heads) * F.silu(g.flatten()))
         normed = F.layer_norm(x, x.shape, layer.norm2.weight, layer.norm2.bias, eps=1e-6)
         return x + layer.linear2(F.silu(layer.linear1(normed))), memory
 

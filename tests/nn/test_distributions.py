@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from m3.nn.distributions import (
+    DrawnUniforms,
     HLGaussHead,
     IndependentCategoricals,
     ScalarHead,
     Uniforms,
     reward_head,
     sample_categorical,
+    sample_columns,
     symexp,
     symlog,
     value_head,
@@ -74,6 +76,26 @@ def test_the_generator_decides_the_samples(logits: Tensor) -> None:
 
     assert torch.equal(draw(3), draw(3))
     assert not torch.equal(draw(3), draw(4))
+
+
+@pytest.mark.parametrize("sizes", [(3, 5), (4, 4), (8,)])
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+def test_columns_drawn_together_are_those_drawn_one_by_one(sizes: tuple[int, ...], temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(50, 6, 8, generator=generator)
+    numbers = torch.rand(50, 6 * len(sizes), generator=generator)
+    together = sample_columns(logits, sizes, DrawnUniforms(numbers), temperature)
+    for column, part in enumerate(logits.split(sizes, dim=-1)):
+        own = DrawnUniforms(numbers.view(50, 6, -1)[..., column])
+        assert torch.equal(together[..., column], sample_categorical(part, own, temperature))
+
+
+def test_drawn_numbers_are_handed_out_once_and_in_order() -> None:
+    uniforms = DrawnUniforms(torch.arange(8.0).view(2, 4) / 8)
+    assert uniforms(torch.ones(2, 3, 5)).tolist() == [[0, 0.125, 0.25], [0.5, 0.625, 0.75]]
+    assert uniforms(torch.ones(2, 5)).tolist() == [0.375, 0.875]
+    with pytest.raises(AssertionError, match="fewer numbers"):
+        uniforms(torch.ones(2, 5))
 
 
 def test_huge_logits_keep_log_probabilities_and_gradients_finite(uniforms: Uniforms) -> None:

@@ -84,11 +84,11 @@ def test_memories_stay_float32_over_many_blocks() -> None:
     tokens, actions = random_steps(agent, BATCH, STEPS)
     blocks = agent.world_model.embed(tokens, actions, {})
     with torch.no_grad(), autocast("bf16", CPU):
-        memory = agent.world_model.empty_memory(BATCH)
+        memory = agent.world_model.empty_memory()
         for _ in range(20):
             _, memory = agent.world_model.predict(blocks, memory, predictions=1)
     assert {layer.dtype for layer in memory.layers} == {torch.float32}
-    assert int(memory.position) == 20 * STEPS * agent.world_model.retnet.tokens_per_block
+    assert memory.position == 20 * STEPS * agent.world_model.retnet.tokens_per_block
 
 
 def test_frames_have_the_same_tokens_in_bf16() -> None:

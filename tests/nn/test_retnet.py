@@ -39,7 +39,7 @@ def assert_same_memory(first: Memory, second: Memory) -> None:
 
 def test_equals_the_token_by_token_recurrence(net: RetNet, context: Tensor) -> None:
     asked = placeholders(BLOCKS + 1)
-    outputs, predictions, _ = net(context, asked, net.empty_memory(BATCH), context_outputs=True)
+    outputs, predictions, _ = net(context, asked, net.empty_memory(), context_outputs=True)
     slow = SlowRetNet(net, SCALES)
     for row in range(BATCH):
         slow_outputs, slow_predictions = slow.run(context[row], asked[row, 0])
@@ -51,7 +51,7 @@ def test_gradients_are_those_of_the_recurrence(net: RetNet, context: Tensor) -> 
     asked = placeholders(BLOCKS + 1)
     generator = torch.Generator().manual_seed(4)
     inputs = (context[:1].clone().requires_grad_(), *net.parameters())
-    outputs, predictions, _ = net(inputs[0], asked[:1], net.empty_memory(1), context_outputs=True)
+    outputs, predictions, _ = net(inputs[0], asked[:1], net.empty_memory(), context_outputs=True)
     parts = zip((outputs[0], predictions[0]), SlowRetNet(net, SCALES).run(inputs[0][0], asked[0, 0]), strict=True)
     fast, slow = torch.zeros(()), torch.zeros(())
     for one, other in parts:
@@ -64,8 +64,8 @@ def test_gradients_are_those_of_the_recurrence(net: RetNet, context: Tensor) -> 
 
 @pytest.mark.parametrize("chunks", [[1, 1, 1, 1], [2, 2], [3, 1]])
 def test_chunks_give_what_all_blocks_at_once_give(net: RetNet, context: Tensor, chunks: list[int]) -> None:
-    outputs, predictions, memory = net(context, placeholders(BLOCKS), net.empty_memory(BATCH), context_outputs=True)
-    chunk_memory = net.empty_memory(BATCH)
+    outputs, predictions, memory = net(context, placeholders(BLOCKS), net.empty_memory(), context_outputs=True)
+    chunk_memory = net.empty_memory()
     chunk_outputs, chunk_predictions = [], []
     for chunk in context.split(chunks, dim=1):
         out, pred, chunk_memory = net(chunk, placeholders(chunk.shape[1]), chunk_memory, context_outputs=True)
@@ -78,7 +78,7 @@ def test_chunks_give_what_all_blocks_at_once_give(net: RetNet, context: Tensor, 
 
 def test_predictions_never_enter_the_memory(net: RetNet, context: Tensor) -> None:
     results = [
-        net(context, asked, net.empty_memory(BATCH), context_outputs=True)
+        net(context, asked, net.empty_memory(), context_outputs=True)
         for asked in (placeholders(0), placeholders(1), placeholders(BLOCKS + 1, seed=3))
     ]
     for outputs, _, memory in results[1:]:
@@ -87,15 +87,15 @@ def test_predictions_never_enter_the_memory(net: RetNet, context: Tensor) -> Non
 
 
 def test_fewer_predictions_are_those_of_the_last_steps(net: RetNet, context: Tensor) -> None:
-    _, all_steps, _ = net(context, placeholders(BLOCKS + 1), net.empty_memory(BATCH))
-    _, last_steps, _ = net(context, placeholders(2), net.empty_memory(BATCH))
+    _, all_steps, _ = net(context, placeholders(BLOCKS + 1), net.empty_memory())
+    _, last_steps, _ = net(context, placeholders(2), net.empty_memory())
     assert_close(last_steps, all_steps[:, -2:])
 
 
 def test_a_prediction_depends_on_the_blocks_before_its_step_only(net: RetNet, context: Tensor) -> None:
     changed = context.clone()
     changed[:, 2] *= -1
-    before, after = (net(c, placeholders(BLOCKS + 1), net.empty_memory(BATCH))[1] for c in (context, changed))
+    before, after = (net(c, placeholders(BLOCKS + 1), net.empty_memory())[1] for c in (context, changed))
     assert_close(after[:, :3], before[:, :3])
     assert ((after - before)[:, 3:].abs().amax(dim=(0, 2, 3)) > 1e-3).all()
 
@@ -104,14 +104,14 @@ def test_prediction_tokens_see_the_earlier_ones_of_their_step_only(net: RetNet, 
     asked = placeholders(2).clone()
     changed = asked.clone()
     changed[:, 0, 1] *= -1
-    before, after = (net(context, p, net.empty_memory(BATCH))[1] for p in (asked, changed))
+    before, after = (net(context, p, net.empty_memory())[1] for p in (asked, changed))
     moved = (after - before).abs().amax(dim=(0, 3)) > 1e-4
     assert moved.tolist() == [[False, True, True], [False, False, False]]
 
 
 def test_leaving_out_the_last_layers_context_changes_no_prediction(net: RetNet, context: Tensor) -> None:
     full, short = (
-        net(context, placeholders(BLOCKS), net.empty_memory(BATCH), context_outputs=keep) for keep in (True, False)
+        net(context, placeholders(BLOCKS), net.empty_memory(), context_outputs=keep) for keep in (True, False)
     )
     assert_close(short[1], full[1])
     assert_same_memory(short[2], full[2])
@@ -120,7 +120,7 @@ def test_leaving_out_the_last_layers_context_changes_no_prediction(net: RetNet, 
 
 def test_dropout_acts_in_training_only(net: RetNet, context: Tensor) -> None:
     def predict() -> Tensor:
-        return net(context, placeholders(1), net.empty_memory(BATCH))[1]
+        return net(context, placeholders(1), net.empty_memory())[1]
 
     assert torch.equal(predict(), predict())
     net.train()
@@ -151,15 +151,20 @@ def test_low_precision_rounds_neither_decays_nor_positions(convert: bool) -> Non
     net = RetNet(1, heads=2, width=WIDTH, dropout=0, decay_scales=(4.0, 16.0), tokens_per_block=65).eval()
     context = torch.randn(1, 3, 65, WIDTH, generator=generator)
     asked = torch.randn(1, 1, 64, WIDTH, generator=generator)
-    late = Memory(net.empty_memory(1).layers, position=50_000)
+    late = Memory(net.empty_memory().layers, position=50_000)
     with torch.no_grad():
-        _, exact, exact_memory = net(context, asked, net.empty_memory(1))
+        _, exact, exact_memory = net(context, asked, net.empty_memory())
         if convert:
             _, rounded, memory = net.bfloat16()(context.bfloat16(), asked.bfloat16(), late)
         else:
             with torch.autocast("cpu", torch.bfloat16):
                 _, rounded, memory = net(context, asked, late)
-    assert {constant.dtype for constant in (*net.buffers(), *memory.layers)} == {torch.float32}
+    assert {name: constant.dtype for name, constant in net.named_buffers()} == {
+        "decays": torch.float64,
+        "causal": torch.float32,
+        "frequencies": torch.float32,
+    }
+    assert {matrix.dtype for matrix in memory.layers} == {torch.float32}
     assert relative_difference(rounded, exact) < 0.02
     assert relative_difference(*(m.layers[0].mT @ m.layers[0] for m in (memory, exact_memory))) < 0.02
 

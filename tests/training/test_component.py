@@ -12,7 +12,7 @@ from m3.config.schema import Optimizer, Schedule
 from m3.errors import UserError
 from m3.runs.progress import finish
 from m3.seeding import Randomness, randomness
-from m3.training.component import Component, Computed, decay_matrices_only
+from m3.training.component import Component, Computed, Drawn, decay_matrices_only
 
 CPU = torch.device("cpu")
 
@@ -35,7 +35,10 @@ class Scripted(Component):
     def ready(self) -> bool:
         return True
 
-    def compute(self, random: Randomness, epoch: int) -> Computed:
+    def draw(self, random: Randomness) -> Drawn:
+        return Drawn(None)
+
+    def compute(self, batch: None, form: str) -> Computed:
         if self.weight.grad is not None:
             self.gradients.append(self.weight.grad.clone())
         self.modes.append(self.module.training)

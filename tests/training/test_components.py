@@ -87,9 +87,10 @@ def test_priorities_land_on_the_very_windows_of_the_batch(task: str) -> None:
     component = trainer.components["world_model"]
     assert isinstance(component, WorldModelComponent)
     for step in range(3):
-        read_back = component.compute(new_random(step), epoch=3).read_back
-        assert read_back is not None
-        read_back()
+        drawn = component.draw(new_random(step))
+        losses = component.compute(drawn.batch, "whole").per_window
+        assert drawn.read_back is not None
+        drawn.read_back(losses.numpy())
     weights = component.sampler.state_dict()["weights"]
     windows = trainer.replay.window_ids(np.arange(trainer.replay.first_window, trainer.replay.next_window))
     seen = weights != math.exp(10)

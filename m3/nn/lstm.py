@@ -1,0 +1,52 @@
+"""An LSTM of one layer: state in, state out."""
+
+import torch
+from torch import Tensor, nn
+
+LSTMState = tuple[Tensor, Tensor]
+"""Hidden and cell state, (B, width) each."""
+
+
+class LSTM(nn.Module):
+    """The parameters of ``nn.LSTM`` under its names, for single steps and for whole sequences.
+
+    For a single step, ``nn.LSTM`` is far slower than a cell, and the compiler takes its parameters from no module.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        bound = width**-0.5
+        self.weight_ih_l0 = nn.Parameter(torch.empty(4 * width, inputs).uniform_(-bound, bound))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(4 * width, width).uniform_(-bound, bound))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(4 * width).uniform_(-bound, bound))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(4 * width).uniform_(-bound, bound))
+
+    @property
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
+
+    def step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
+        """Read inputs (B, inputs)."""
+        return torch.lstm_cell(inputs, state, *self._weights)
+
+    def unroll(self, inputs: Tensor, state: LSTMState) -> Tensor:
+        """Hidden states (B, T, width) after each of inputs (B, T, inputs).
+
+        In one call of a library, which cannot be compiled: there, the compiler gets the steps.
+        """
+        if torch.compiler.is_compiling():
+            outputs = []
+            for step in inputs.unbind(1):
+                state = self.step(step, state)
+                outputs.append(state[0])
+            return torch.stack(outputs, dim=1)
+        hidden, cell = state
+        options = (
+            True,
+            1,
+            0.0,
+            self.training,
+            False,
+            True,
+        )  # biases, layers, dropout, training, both ways, batch first
+        return torch.lstm(inputs, (hidden[None], cell[None]), self._weights, *options)[0]
