@@ -161,7 +161,7 @@ def without_warm_up(patch: Patch) -> None:
 
 def with_the_last_step_trained(patch: Patch) -> None:
     """Append a step that the losses leave out instead: the last real one then ends, and brings its own value."""
-    ranges: dict[int, ReturnRange] = {}
+    ranges: dict[ReturnRange, ReturnRange] = {}
 
     def all_steps(policy: ActorCritic, trajectory: Trajectory, settings: ControllerSettings, own: ReturnRange) -> Any:
         def longer(part: Tensor, last: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ def with_the_last_step_trained(patch: Patch) -> None:
             ends=longer(trajectory.ends, torch.ones_like(last, dtype=torch.bool)),
             disagreements=longer(trajectory.disagreements, torch.zeros_like(last)),
         )
-        wider = ranges.setdefault(id(own), ReturnRange(trajectory.log_probs.numel()))
+        wider = ranges.setdefault(own, ReturnRange(trajectory.log_probs.numel()))
         return behavior_losses(policy, everything, settings, wider)
 
     patch.setattr(m3.training.components, "behavior_losses", all_steps)
