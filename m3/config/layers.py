@@ -56,11 +56,22 @@ def validate(model: type[Model], layers: Sequence[Layer], given: dict[str, Any] 
     Raises:
         UserError: one line that names the file, the key path and, for a misspelt name, the nearest valid one.
     """
-    content = merge([*(layer.content for layer in layers), given or {}])
+    content = _above_defaults(model, merge([*(layer.content for layer in layers), given or {}]))
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise _explain(model, layers, content, error.errors()[0]) from error
+
+
+def _above_defaults(model: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
+    """Merge partial sections with their defaults, such as an optimiser of which only the learning rate is given."""
+    filled = dict(content)
+    for name, field in model.model_fields.items():
+        section, nested = content.get(name), _models_in(field.annotation)
+        if isinstance(section, dict) and len(nested) == 1:
+            default = field.default.model_dump() if isinstance(field.default, BaseModel) else {}
+            filled[name] = _above_defaults(nested[0], merge([default, section]))
+    return filled
 
 
 def _explain(
