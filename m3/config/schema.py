@@ -212,6 +212,8 @@ class ControllerSettings(Settings):
     entropy_weight: NonNegativeFloat = 0.001
     critic_warmup_epochs: NonNegativeInt = 0
     """The actor trains from epoch ``schedule.start_after_epoch`` plus this on; before, only the critic trains."""
+    curiosity_while_collecting_only: bool = False
+    """After ``collection.last_epoch`` the ensemble stays as it is and imagined rewards have no intrinsic part."""
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, weight_decay=0.01, max_gradient_norm=3.0)
     schedule: Schedule
 
