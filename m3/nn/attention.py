@@ -18,7 +18,9 @@ Phases = tuple[Tensor, Tensor]
 
 def rotary_phases(positions: Tensor, head_width: int) -> Phases:
     """Phases of positions int64 (N,), with the frequencies 10000^(-2i/d), in float32 whatever surrounds it."""
-    frequencies = 10000.0 ** -(torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float32) / head_width)
+    frequencies = 10000.0 ** -(
+        torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float32) / head_width
+    )
     angles = positions.float()[:, None] * frequencies
     return angles.cos(), angles.sin()
 
@@ -90,9 +92,9 @@ class AttentionLayer(nn.Module):
 class AttentionNet(nn.Module):
     """A stack of attention layers over blocks of L tokens.
 
-    A block's token sees its own and all earlier tokens of blocks. Token j of a prediction of step t sits at position
-    t * L + j; it sees the blocks before t, and the tokens of its own prediction up to itself. Nothing sees the tokens of
-    another prediction.
+    A block's token sees itself and all earlier tokens of blocks. Token j of a prediction of step t is at position
+    t * L + j; it sees the blocks before t, and the tokens of its own prediction up to itself. Nothing sees the tokens
+    of another prediction.
 
     Args:
         layers, heads, width, dropout: sizes; width is E.
@@ -119,6 +121,9 @@ class AttentionNet(nn.Module):
         self.cache_dtype = cache_dtype
         self.layers = nn.ModuleList(AttentionLayer(width, heads, dropout) for _ in range(layers))
 
+    def _stack(self) -> list[AttentionLayer]:
+        return [layer for layer in self.layers if isinstance(layer, AttentionLayer)]
+
     def empty_memory(self) -> Memory:
         """The memory before any block."""
         return Memory(None, 0)
@@ -140,7 +145,7 @@ class AttentionNet(nn.Module):
         x = torch.cat((blocks.flatten(1, 2), predictions.flatten(1, 2)), dim=1)
         phases = rotary_phases(_positions(length, before, predictions.shape[2], x.device), self.head_width)
         mask = causal_mask(predictions.shape[2], length + predictions.shape[2], x.device)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._stack()):
             start = 0 if block_outputs or i + 1 < len(self.layers) else length
             queries, keys_values = layer.project(x, phases)
             attended = []
@@ -174,7 +179,7 @@ class AttentionNet(nn.Module):
             phases = rotary_phases(torch.arange(start, end, device=x.device), self.head_width)
             mask = causal_mask(end - start, end, x.device)
             cache = self._cache(memory, end, x)
-            for i, layer in enumerate(self.layers):
+            for i, layer in enumerate(self._stack()):
                 queries, keys_values = layer.project(x, phases)
                 cache.buffers[i][..., start:end, :] = keys_values
                 needed = appended if i + 1 == len(self.layers) else 0
@@ -197,7 +202,7 @@ class AttentionNet(nn.Module):
 
 
 def _positions(length: int, before: range, filled: int, device: torch.device) -> Tensor:
-    """Positions of ``length`` tokens of blocks, and of predictions of K = ``filled`` tokens after ``before`` of them."""
+    """Positions of ``length`` tokens of blocks, and of the K = ``filled`` of predictions after ``before`` of them."""
     starts = torch.arange(before.start, before.stop, before.step, device=device)
     predicted = (starts[:, None] + torch.arange(filled, device=device)).flatten()
     return torch.cat((torch.arange(length, device=device), predicted))
