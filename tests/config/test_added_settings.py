@@ -50,7 +50,10 @@ def nested(key: str, value: object) -> dict:
     return value
 
 
-OTHER_VALUES = {"controller.curiosity_while_collecting_only": True}
+OTHER_VALUES = {
+    "world_model.sequence": {"kind": "attention", "cache": "bfloat16"},
+    "controller.curiosity_while_collecting_only": True,
+}
 
 
 @pytest.mark.parametrize("key", ADDED)
