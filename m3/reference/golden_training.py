@@ -215,9 +215,9 @@ class _PlayedController(ControllerComponent):
         self._terminations = golden.tensor(f"{section}/sampled/end")
         self.quantities: list[dict[str, Tensor]] = []
 
-    def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
+    def rollout(self, batch: ControllerBatch, uniforms: Uniforms, curious: bool = True) -> Trajectory:
         outcomes = self._outcomes(len(self.quantities))
-        trajectory = super().rollout(batch, _PlayedUniforms(outcomes))
+        trajectory = super().rollout(batch, _PlayedUniforms(outcomes), curious)
         assert next(outcomes, None) is None, "fewer outcomes were drawn than played back"
         self.quantities.append(
             {
