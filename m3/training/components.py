@@ -15,7 +15,7 @@ from m3.nn.distributions import DrawnUniforms, Uniforms
 from m3.nn.host import upload
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
-from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
+from m3.tokenizers.base import ImageTokenizer, Perceptual
 from m3.training.component import WHOLE, Component, Computed, Drawn, Form
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.schedule import is_curious
@@ -52,7 +52,7 @@ class TokenizerComponent(Component):
     def compute(self, batch: Tensor, form: Form) -> Computed:
         """From frames, uint8 (B, 3n, H, W)."""
         losses = self._image.losses(batch, self._perceptual)
-        return Computed(sum(losses, start=torch.zeros((), device=self._device)), losses._asdict())
+        return Computed(sum(losses.values(), start=torch.zeros((), device=self._device)), losses)
 
 
 class WorldModelComponent(Component):

@@ -50,7 +50,10 @@ def nested(key: str, value: object) -> dict:
     return value
 
 
-OTHER_VALUES = {"controller.curiosity_while_collecting_only": True}
+OTHER_VALUES = {
+    "controller.curiosity_while_collecting_only": True,
+    "tokenizer.quantizer": {"kind": "fsq", "levels": [4, 4]},
+}
 
 
 @pytest.mark.parametrize("key", ADDED)
