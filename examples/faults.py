@@ -35,7 +35,7 @@ def losses_with_early_terminations(
     y_t predicts observation t from the blocks before it, so it does not know the action that ends the episode.
     """
     blocks = model.embed({name: t[:, :-1] for name, t in batch.tokens.items()}, batch.actions[:, :-1], codebooks)
-    outputs, _ = model.predict(blocks, model.empty_memory(), predictions=blocks.shape[1] + 1)
+    outputs = model.predict(blocks, predictions=blocks.shape[1] + 1)
     logits = model.end_head(outputs[:, :-1, -1]).float()
     followed = (batch.mask[:, :-1] & batch.mask[:, 1:]).float()
     ends = batch.terminated[:, :-1].long()

@@ -10,6 +10,7 @@ from m3.config.yaml_files import dump_yaml, parse_yaml, read_text
 from m3.errors import UserError
 
 ADDED: dict[str, Any] = {
+    "world_model.sequence": {"kind": "retention"},
     "controller.curiosity_while_collecting_only": False,
     "tokenizer.quantizer": {"kind": "vq"},
 }

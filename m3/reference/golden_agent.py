@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
+from m3.config.schema import Attention as AttentionSettings
 from m3.config.schema import (
     Collection,
     ControllerSettings,
@@ -19,6 +20,7 @@ from m3.config.schema import (
     ToyEnvironment,
     WorldModelSettings,
 )
+from m3.config.schema import Retention as RetentionSettings
 from m3.nn.distributions import Uniforms
 from m3.reference.golden import GoldenFile
 from m3.reference.golden_tokenizer import image_quantities, image_settings
@@ -26,6 +28,7 @@ from m3.reference.weights import from_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
 from m3.world_model.imagination import Imagination
 from m3.world_model.losses import WorldModelBatch, world_model_losses
+from m3.world_model.sequence import Attention, Retention
 
 
 class Loaded(NamedTuple):
@@ -73,7 +76,7 @@ def agent_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:
         tokens = agent.tokenizer.encode(raw)
         yield from _tokenizer_quantities(agent, raw, tokens, golden)
         yield from _world_model_quantities(agent, tokens, taken, golden, settings.sequences.context_length)
-        yield from _imagination_quantities(agent, tokens, taken, settings.sequences.context_length)
+        yield from _imagination_quantities(agent, tokens, taken, golden, settings.sequences.context_length)
         yield from _actor_critic_quantities(agent, tokens, taken)
 
 
@@ -96,11 +99,11 @@ def _world_model_quantities(
     blocks = model.embed(tokens, actions, codebooks)
     yield "world_model/token_embeddings", blocks
 
-    steps, count = blocks.shape[1], model.observation_tokens
-    placeholders = model.placeholders.weight[:count].expand(len(blocks), steps + 1, -1, -1)
-    context, outputs, _ = model.retnet(blocks, placeholders, model.empty_memory(), context_outputs=True)
+    assert isinstance(model.sequence, Retention | Attention)
+    of_blocks, outputs = model.sequence.outputs(blocks, blocks.shape[1] + 1, of_blocks=True)
     outputs = outputs[:, :-1]
-    yield "world_model/outputs", torch.cat((outputs, context[:, :, count:]), dim=2)
+    of_actions = of_blocks[:, :, model.observation_tokens :]
+    yield "world_model/outputs", torch.cat((outputs, of_actions), dim=2)
 
     parts = model.split(outputs)
     for name, logits in model.observation_logits(parts).items():
@@ -123,7 +126,7 @@ def _world_model_quantities(
 
 
 def _imagination_quantities(
-    agent: Agent, tokens: Mapping[str, Tensor], actions: Tensor, context_length: int
+    agent: Agent, tokens: Mapping[str, Tensor], actions: Tensor, golden: GoldenFile, context_length: int
 ) -> Iterator[tuple[str, Tensor]]:
     imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms())
     memory = agent.world_model.empty_memory()
@@ -133,7 +136,14 @@ def _imagination_quantities(
         predicted, memory = imagination.predict(memory, chunk, actions[:, start:end])
         outputs.append(predicted)
         start = end
-    yield "imagination/prediction_latents", torch.stack(outputs, dim=1)
+    latents = torch.stack(outputs, dim=1)
+    yield "imagination/prediction_latents", latents
+    if "imagination/reward_mean" in golden:
+        model, last = agent.world_model, latents[:, :, -1]
+        assert model.curiosity is not None
+        yield "imagination/reward_mean", model.reward_head.scalar.mean(model.reward_head(last))
+        yield "imagination/end_logits", model.end_head(last)
+        yield "imagination/step_disagreement", model.curiosity.step_disagreement(model.split(latents))
 
 
 def _actor_critic_quantities(
@@ -190,13 +200,16 @@ def _schedule(golden: GoldenFile, reward: str, default: int) -> Schedule:
 
 
 def _world_model_settings(config: dict[str, Any], golden: GoldenFile) -> WorldModelSettings:
+    attention = config.get("backbone") == "attention"
+    sequence = AttentionSettings(kind="attention") if attention else RetentionSettings()
     return WorldModelSettings(
         layers=config["layers"],
         heads=config["heads"],
         width=config["dim"],
         dropout=0.0,
-        decay_scale_min=config["dmin"],
-        decay_scale_max=config["dmax"],
+        sequence=sequence,
+        decay_scale_min=config.get("dmin"),
+        decay_scale_max=config.get("dmax"),
         shared_embeddings="state/world_model.obs_embeddings.image.weight" not in golden,
         schedule=_schedule(golden, "world_model_step/batch/reward", 4),
     )

@@ -61,7 +61,7 @@ def world_model_losses(
     """
     blocks = model.embed({name: t[:, :-1] for name, t in batch.tokens.items()}, batch.actions[:, :-1], codebooks)
     steps = blocks.shape[1]
-    outputs, _ = model.predict(blocks, model.empty_memory(), steps)
+    outputs = model.predict(blocks, steps)
 
     predicted = model.split(outputs[:, context_length - 1 :])
     targets = {name: t[:, context_length:] for name, t in batch.tokens.items()}

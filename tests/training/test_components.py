@@ -106,7 +106,7 @@ def test_priorities_land_on_the_very_windows_of_the_batch(task: str) -> None:
 def test_a_window_whose_loss_is_not_finite_stops_the_run() -> None:
     trainer = collected("terminating")
     with torch.no_grad():
-        trainer.agent.world_model.placeholders.weight.fill_(math.nan)
+        trainer.agent.world_model.reward_head.hidden[0].weight.fill_(math.nan)
     with pytest.raises(UserError, match="world_model diverged in epoch 3"):
         train(trainer, "world_model")
 
