@@ -24,7 +24,11 @@ from m3.world_model.world_model import WorldModel
 
 
 def losses_with_early_terminations(
-    model: WorldModel, batch: WorldModelBatch, codebooks: Mapping[str, Tensor], context_length: int
+    model: WorldModel,
+    batch: WorldModelBatch,
+    codebooks: Mapping[str, Tensor],
+    context_length: int,
+    curious: bool = True,
 ) -> WorldModelLosses:
     """Compute the world model's losses, with the end of step t learnt from y_t instead of y_{t+1}.
 
@@ -37,7 +41,7 @@ def losses_with_early_terminations(
     ends = batch.terminated[:, :-1].long()
     losses = F.cross_entropy(logits.flatten(0, 1), ends.flatten(), reduction="none").view_as(followed)
     faulty = (losses * followed).sum() / followed.sum().clamp(min=1)
-    return world_model_losses(model, batch, codebooks, context_length)._replace(terminations=faulty)
+    return world_model_losses(model, batch, codebooks, context_length, curious)._replace(terminations=faulty)
 
 
 def main(arguments: list[str]) -> int:

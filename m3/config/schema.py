@@ -1,5 +1,6 @@
 """The settings of one run. Defaults hold what the three benchmarks share; the rest is in config/benchmarks."""
 
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
@@ -144,26 +145,58 @@ class ReplaySettings(Settings):
     """Loss with which a window counts before it was first drawn."""
 
 
-class ImageTokenizerSettings(Settings):
-    """VQ-VAE for images."""
+class VectorQuantizer(Settings):
+    """A learned codebook, as in M3: a latent becomes the nearest of its codes."""
 
+    kind: Literal["vq"] = "vq"
+
+
+class FiniteScalarQuantizer(Settings):
+    """A fixed lattice, as in the authors' Simulus-A: each number of a latent is rounded to one of its levels."""
+
+    kind: Literal["fsq"]
+    levels: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1, strict=False)] = (8, 8, 8)
+    """Levels of each dimension; the vocabulary is their product."""
+
+
+QuantizerSettings = Annotated[VectorQuantizer | FiniteScalarQuantizer, Field(discriminator="kind")]
+
+NORM_GROUPS = 8
+"""Of the group norms in image tokenizers."""
+
+
+class ImageTokenizerSettings(Settings):
+    """Discrete autoencoder of images."""
+
+    quantizer: QuantizerSettings = VectorQuantizer()
+    """Which codes there are, and which of them a latent becomes."""
     channels: PositiveInt = 64
     """Channels after the first convolution, doubled by each of the downsamplings."""
     downsamples: PositiveInt = 3
     code_size: PositiveInt = 256
-    vocabulary: PositiveInt = 512
+    """Width of the codes that decoder, world model and policy read."""
+    vocabulary: Annotated[PositiveInt, Field(validate_default=True)] = 512
+    """Size of the codebook; with ``fsq`` always the product of the levels."""
     perceptual: Literal["lpips", "none"] = "lpips"
     """Perceptual part of the reconstruction loss; ``lpips`` needs two weight files (see README)."""
     optimizer: Optimizer = Optimizer(learning_rate=1e-4, weight_decay=0.01, max_gradient_norm=10.0)
     schedule: Schedule
 
+    @field_validator("vocabulary")
+    @classmethod
+    def _as_the_levels_have_it(cls, vocabulary: int, info: ValidationInfo) -> int:
+        """Benchmarks give the size of a codebook; a variant with levels leaves it behind."""
+        quantizer = info.data.get("quantizer")
+        return prod(quantizer.levels) if isinstance(quantizer, FiniteScalarQuantizer) else vocabulary
+
     @model_validator(mode="after")
     def _channels_divide(self) -> "ImageTokenizerSettings":
-        if self.channels % 8:
-            raise ValueError(f"channels {self.channels} must be a multiple of 8, the number of norm groups")
-        if self.code_size % 4:
+        if self.channels % NORM_GROUPS:
+            raise ValueError(f"channels {self.channels} must be a multiple of {NORM_GROUPS}, the number of norm groups")
+        if isinstance(self.quantizer, FiniteScalarQuantizer) and self.code_size % NORM_GROUPS:
             raise ValueError(
-                f"code_size {self.code_size} must be a multiple of 4: the controller's encoder halves it twice"
+                f"code_size {self.code_size} must be a multiple of {NORM_GROUPS} with the quantizer fsq: the decoder "
+                "begins with a group norm"
             )
         return self
 

@@ -14,7 +14,6 @@ from m3.config.schema import (
     Collection,
     ControllerSettings,
     Evaluation,
-    ImageTokenizerSettings,
     RunSettings,
     Schedule,
     Sequences,
@@ -24,6 +23,7 @@ from m3.config.schema import (
 from m3.config.schema import Retention as RetentionSettings
 from m3.nn.distributions import Uniforms
 from m3.reference.golden import GoldenFile
+from m3.reference.golden_tokenizer import image_quantities, image_settings
 from m3.reference.weights import from_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
 from m3.world_model.imagination import Imagination
@@ -74,14 +74,14 @@ def agent_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:
     taken = read_actions(golden, "batch/action", actions)
     with torch.no_grad():
         tokens = agent.tokenizer.encode(raw)
-        yield from _tokenizer_quantities(agent, raw, tokens)
+        yield from _tokenizer_quantities(agent, raw, tokens, golden)
         yield from _world_model_quantities(agent, tokens, taken, golden, settings.sequences.context_length)
         yield from _imagination_quantities(agent, tokens, taken, golden, settings.sequences.context_length)
         yield from _actor_critic_quantities(agent, tokens, taken)
 
 
 def _tokenizer_quantities(
-    agent: Agent, raw: Mapping[str, Tensor], tokens: Mapping[str, Tensor]
+    agent: Agent, raw: Mapping[str, Tensor], tokens: Mapping[str, Tensor], golden: GoldenFile
 ) -> Iterator[tuple[str, Tensor]]:
     for name, value in tokens.items():
         yield f"tokenizer/tokens/{name}", value if name == "token_2d" else value[..., 0]
@@ -89,14 +89,7 @@ def _tokenizer_quantities(
         yield "tokenizer/vector_decoded", agent.tokenizer.decode(tokens)["vector"]
     image = agent.tokenizer.image
     if image is not None:
-        latents = image.latents(image.normalise(raw["image"]))
-        codes = image.decode(image.nearest_codes(latents)[..., None])
-        losses = image.losses(raw["image"].flatten(0, 1), perceptual=None)
-        yield "tokenizer/image_latents", latents
-        yield "tokenizer/image_reconstruction", image.reconstruct(codes)
-        yield "tokenizer/loss/commitment_loss", losses.commitment
-        yield "tokenizer/loss/reconstruction_loss", losses.reconstruction
-        yield "tokenizer/loss/perceptual_loss", losses.perceptual
+        yield from image_quantities(image, raw["image"], golden)
 
 
 def _world_model_quantities(
@@ -178,6 +171,7 @@ def small_agent(
     config = json.loads(str(golden["config"]))
     observations = _observation_spec(golden, batch, batch_axes)
     actions = _action_spec(golden, batch)
+    image_schedule = _schedule(golden, "tokenizer_step/batch/image_uint8", 4)
     settings = RunSettings(
         benchmark="golden",
         variant="golden",
@@ -192,7 +186,7 @@ def small_agent(
         ),
         collection=Collection(steps_per_epoch=1, epsilon=0.0),
         evaluation=Evaluation(every_epochs=1, episodes=1),
-        tokenizer=_image_settings(config, golden) if "image" in observations.modalities else None,
+        tokenizer=image_settings(golden, image_schedule) if "image" in observations.modalities else None,
         world_model=_world_model_settings(config, golden),
         controller=_controller_settings(config, golden),
     )
@@ -203,17 +197,6 @@ def _schedule(golden: GoldenFile, reward: str, default: int) -> Schedule:
     """One step an epoch, from the first epoch on; the batch size is that of the array named, if there is one."""
     size = golden[reward].shape[1] if reward in golden else default
     return Schedule(start_after_epoch=0, steps_per_epoch=1, batch_size=size)
-
-
-def _image_settings(config: dict[str, Any], golden: GoldenFile) -> ImageTokenizerSettings:
-    return ImageTokenizerSettings(
-        channels=config["ch"],
-        downsamples=config["down"],
-        code_size=config["code_dim"],
-        vocabulary=config["vocab"],
-        perceptual="none",
-        schedule=_schedule(golden, "tokenizer_step/batch/image_uint8", 4),
-    )
 
 
 def _world_model_settings(config: dict[str, Any], golden: GoldenFile) -> WorldModelSettings:

@@ -37,6 +37,8 @@ def _trunk_renames(trunk: str) -> list[tuple[str, str]]:
 
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"tokenizer\.tokenizers\.image\.embedding\.", "tokenizer.modalities.image.codes."),
+    (r"tokenizer\.tokenizers\.image\.pre_quant_conv\.", "tokenizer.modalities.image.down."),
+    (r"tokenizer\.tokenizers\.image\.post_quant_conv\.", "tokenizer.modalities.image.up."),
     (r"tokenizer\.tokenizers\.image\.encoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.encoder.1.\1.3."),
     (r"tokenizer\.tokenizers\.image\.decoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.decoder.1.\1.2."),
     (r"tokenizer\.tokenizers\.image\.(encoder|decoder)\.cnn\.", r"tokenizer.modalities.image.\1."),

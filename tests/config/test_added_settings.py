@@ -53,6 +53,7 @@ def nested(key: str, value: object) -> dict:
 OTHER_VALUES = {
     "world_model.sequence": {"kind": "attention", "cache": "bfloat16"},
     "controller.curiosity_while_collecting_only": True,
+    "tokenizer.quantizer": {"kind": "fsq", "levels": [4, 4]},
 }
 
 
