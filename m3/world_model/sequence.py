@@ -1,7 +1,6 @@
 """Sequence models: what predicts a step from the blocks before it. A new one is a class here and a line at the end."""
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -9,10 +8,9 @@ from torch import Tensor, nn
 
 from m3.config import schema
 from m3.config.schema import WorldModelSettings
-from m3.errors import UserError
 from m3.nn.attention import AttentionNet
 from m3.nn.retnet import RetNet
-from m3.python_files import execute
+from m3.python_files import make_own
 
 
 class BlockShape(NamedTuple):
@@ -119,17 +117,9 @@ class Attention(SequenceModel):
 
 def _own(settings: WorldModelSettings, shape: BlockShape) -> SequenceModel:
     """Make the sequence model that a file of the user's defines."""
-    own = settings.sequence
-    assert isinstance(own, schema.OwnSequenceModel)
-    setting = "world_model.sequence.model"
-    file, _, name = own.model.rpartition(":")
-    made = getattr(execute(Path(file), setting), name, None)
-    if not (isinstance(made, type) and issubclass(made, SequenceModel)):
-        raise UserError(f"{setting}: {file} has no class {name} that extends m3.world_model.sequence.SequenceModel")
-    try:
-        return made(settings, shape, **own.options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{setting}: {own.model} cannot be made: {error}") from error
+    assert isinstance(settings.sequence, schema.Own)
+    made: SequenceModel = make_own(settings.sequence, SequenceModel, "world_model.sequence.model", settings, shape)
+    return made
 
 
 KINDS = {"retention": Retention, "attention": Attention, "own": _own}
