@@ -6,10 +6,11 @@ import pytest
 
 from m3.config import identity
 from m3.config.experiment import Run
-from m3.config.identity import ADDED, canonical, config_hash, from_canonical, read_resolved, resolved_name
+from m3.config.identity import ADDED, canonical, config_hash, from_canonical
 from m3.config.layers import merge
 from m3.config.loading import load_run
 from m3.config.schema import TRAINING_VERSION, RunSettings
+from m3.files.run_folder import read_resolved, resolved_name
 
 RESOLVED = sorted((Path(__file__).parent / "resolved").glob("resolved-*.yaml"))
 """Settings as runs of training version 5 have them in their folders, from before any setting was added."""

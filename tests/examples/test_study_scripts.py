@@ -9,9 +9,10 @@ import pytest
 from toy_runs import toy_settings
 
 import m3.training.components
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
 from m3.environments import make_environment
+from m3.files.run_folder import resolved_name
 from m3.reference.golden import GoldenFile
 from m3.reference.golden_agent import load_agent, read_actions, read_observations
 from m3.specs import DiscreteActions

@@ -50,7 +50,7 @@ def turned(x: Tensor, position: int) -> Tensor:
 
 
 def slow_layer(layer: AttentionLayer, x: Tensor, positions: list[int], sees: Tensor) -> Tensor:
-    """A layer as it is defined, one token and one head at a time: tokens (N, E); ``sees`` (N, N) tells who sees whom."""
+    """A layer as it is defined, token by token, head by head: (N, E); ``sees`` (N, N) tells who sees whom."""
     q, k, v = layer.qkv_proj(x).unflatten(-1, (3, HEADS, -1)).unbind(1)
     attended = torch.zeros_like(q)
     for head in range(HEADS):
