@@ -10,8 +10,8 @@ from m3.errors import UserError
 HELP = "gather published scores and those of finished runs of a benchmark in one table"
 
 EXAMPLES = """\
-python -m m3 collect --benchmark atari100k --published results/published --scores published --output mine/scores.h5
-python -m m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/scores.h5
+m3 collect --benchmark atari100k --published results/published --scores published --output mine/scores.h5
+m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/scores.h5
 """
 
 

@@ -8,8 +8,8 @@ from m3.cli import add_experiment
 HELP = "tell what of an experiment will and will not work on this cluster, and what to change"
 
 EXAMPLES = """\
-python -m m3 doctor
-python -m m3 doctor config/quickstart.yaml --job    # also send a small job
+m3 doctor
+m3 doctor config/quickstart.yaml --job    # also send a small job
 """
 
 

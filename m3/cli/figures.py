@@ -8,8 +8,8 @@ from m3.errors import unknown_name
 HELP = "draw the figures of a benchmark, as PDF and PNG"
 
 EXAMPLES = """\
-python -m m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
-python -m m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine --only iqm tasks
+m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine --only iqm tasks
 """
 
 

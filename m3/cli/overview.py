@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "draw one figure of several benchmarks"
 
 EXAMPLES = """\
-python -m m3 overview --aggregates mine/aggregates.h5 --output mine
+m3 overview --aggregates mine/aggregates.h5 --output mine
 """
 
 

@@ -40,17 +40,32 @@ def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
     return variant
 
 
-def load_run(run: Run, folder: Path = CONFIG_FOLDER, changes: Layer | None = None) -> RunSettings:
-    """The settings of one run outside of any experiment, with ``changes`` above those of all files."""
+def load_run(
+    run: Run, folder: Path = CONFIG_FOLDER, size: str | None = None, changes: Layer | None = None
+) -> RunSettings:
+    """The settings of one run outside of any experiment, that is, without overrides.
+
+    Args:
+        run: the run's names.
+        folder: the config folder.
+        size: a variant, such as ``tiny``, whose settings lie between the benchmark's and those of the run's variant.
+        changes: settings above those of all files.
+    """
     benchmark = load_benchmark(run.benchmark, folder)
     if run.task not in benchmark.tasks:
         raise unknown_name(f"task of {run.benchmark}", run.task, benchmark.tasks)
-    variant = load_variant(run.variant, folder)
-    return run_settings(run, benchmark, variant, [changes] if changes else (), folder)
+    beneath = [] if size is None else _variant_layers(size, load_variant(size, folder), run.benchmark, folder)
+    overrides = [changes] if changes else []
+    return run_settings(run, benchmark, load_variant(run.variant, folder), overrides, folder, beneath)
 
 
 def run_settings(
-    run: Run, benchmark: Benchmark, variant: Variant, overrides: Sequence[Layer] = (), folder: Path = CONFIG_FOLDER
+    run: Run,
+    benchmark: Benchmark,
+    variant: Variant,
+    overrides: Sequence[Layer] = (),
+    folder: Path = CONFIG_FOLDER,
+    beneath: Sequence[Layer] = (),
 ) -> RunSettings:
     """The settings of one run from its layers.
 
@@ -60,18 +75,19 @@ def run_settings(
         variant: the loaded variant.
         overrides: those of the experiment that apply to the run, the strongest last.
         folder: where ``benchmark`` and ``variant`` came from, for error messages.
+        beneath: above the benchmark, and below the variant.
     """
-    variant_file = str(_file("variant", run.variant, folder))
     layers = [
         Layer(str(_file("benchmark", run.benchmark, folder)), benchmark.settings, "settings"),
-        Layer(variant_file, variant.settings, "settings"),
-        Layer(variant_file, variant.benchmarks.get(run.benchmark, {}), f"benchmarks.{run.benchmark}"),
+        *beneath,
+        *_variant_layers(run.variant, variant, run.benchmark, folder),
         *overrides,
     ]
     given = {**run._asdict(), "training_version": TRAINING_VERSION}
     for layer in layers:
         for key in layer.content.keys() & given.keys():
             raise UserError(f"{layer.name((key,))}: is part of what a run is and cannot be set")
+    _refuse_parts_of_a_missing_tokenizer(run, layers)
     return validate(RunSettings, layers, given)
 
 
@@ -86,7 +102,7 @@ def experiment_file(path: Path) -> Path:
             return place
     folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
     near = {str(path.parent / other.name): other for folder in folders for other in folder.glob("*.yaml")}
-    found = get_close_matches(str(path), near, n=1, cutoff=0.7)
+    found = get_close_matches(str(path), near, n=1, cutoff=0.8)
     hint = f"; did you mean {found[0]}?" if found else ""
     raise UserError(f"{path}: No such file or directory{hint}")
 
@@ -100,6 +116,27 @@ def published_folder() -> Path:
 def _places(folder: Path) -> list[Path]:
     """Where the files of a config folder are, first the one that wins: what one's own lacks, the package carries."""
     return [folder, SHIPPED / "config"] if folder == CONFIG_FOLDER else [folder]
+
+
+def _variant_layers(name: str, variant: Variant, benchmark: str, folder: Path) -> list[Layer]:
+    file = str(_file("variant", name, folder))
+    return [
+        Layer(file, variant.settings, "settings"),
+        Layer(file, variant.benchmarks.get(benchmark, {}), f"benchmarks.{benchmark}"),
+    ]
+
+
+def _refuse_parts_of_a_missing_tokenizer(run: Run, layers: Sequence[Layer]) -> None:
+    """Say which layer changes an image tokenizer where the benchmark has none."""
+    benchmark, *others = layers
+    if benchmark.content.get("tokenizer") is not None:
+        return
+    for layer in others:
+        part = layer.content.get("tokenizer")
+        if isinstance(part, dict) and "schedule" not in part:
+            raise UserError(
+                f"{layer.name(('tokenizer',))}: does not apply to {run.benchmark}, which has no images to tokenize"
+            )
 
 
 def _file(kind: str, name: str, folder: Path) -> Path:

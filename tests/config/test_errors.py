@@ -140,6 +140,8 @@ def test_the_command_line_sets_only_what_no_run_depends_on(config: Path) -> None
 
 def test_a_missing_file_is_named(config: Path) -> None:
     assert message(config) == "own.yaml: No such file or directory"
+    (config / "owm.yaml").touch()
+    assert message(config) == "own.yaml: No such file or directory; did you mean owm.yaml?"
 
 
 def test_names_of_a_single_run_are_checked() -> None:
