@@ -63,9 +63,7 @@ def inline_code(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_of_the_documentation_parse(page: Path) -> None:
-    for words in shell_lines(
-        "\n".join(line for line in code_blocks(page).splitlines() if line.startswith("m3 "))
-    ):
+    for words in shell_lines("\n".join(line for line in code_blocks(page).splitlines() if line.startswith("m3 "))):
         parse(words)
     for code in inline_code(page):
         if mentioned := re.match(r"m3 ([a-z-]+)(.*)", code):
