@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     label = "its name in figures, where it is not a published one (default: that of --benchmark)"
     parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=label)
     parser.add_argument(
-        "--published", type=Path, required=True, metavar="FOLDER", help="runs.csv, curves.csv.gz, references.csv"
+        "--published", type=Path, metavar="FOLDER", help="published scores (default: those that the package carries)"
     )
     parser.add_argument(
         "--scores", choices=["published", "own", "both"], default="both", help="which ones (default: both)"
@@ -42,16 +42,18 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.own_runs import read_own
     from m3.analysis.provenance import provenance
     from m3.analysis.published import read_published, read_references
+    from m3.config.loading import published_folder
 
     if args.scores == "published" and args.runs:
         raise UserError("--scores published takes no --runs; use --scores both")
     if args.scores == "own" and not args.runs:
         raise UserError("--scores own needs the folders of finished runs after --runs")
+    published = args.published or published_folder()
     if args.references:
         tasks = scores.references(_references(args.references), *args.reference_words)
     else:
-        tasks = read_references(args.published, args.benchmark)
-    parts = [read_published(args.published, args.benchmark)] if args.scores != "own" else []
+        tasks = read_references(published, args.benchmark)
+    parts = [read_published(published, args.benchmark)] if args.scores != "own" else []
     parts += [read_own(args.runs, args.benchmark, variant_labels(args.labels))] if args.runs else []
     table = scores.combine(args.benchmark, tasks, parts, args.benchmark_label)
     settings = {"benchmark": args.benchmark, "scores": args.scores, "labels": args.labels}
