@@ -147,6 +147,25 @@ def test_the_paper_has_225_runs_of_the_published_length() -> None:
         assert steps == plan.benchmarks[run.benchmark].environment_steps
 
 
+def test_simulus_a_is_m3_with_attention_fsq_and_no_curiosity_after_collection() -> None:
+    plan = load_experiment(Path("config/simulus.yaml"))
+    games = {run.task for run in plan.runs if run.benchmark == "atari100k"}
+    assert {(run.benchmark, run.variant) for run in plan.runs} == {
+        *(("atari100k", variant) for variant in ("m3", "attention", "fsq", "simulus-a")),
+        *((benchmark, variant) for benchmark in ("dmc500k", "craftax1m") for variant in ("m3", "attention")),
+    }
+    assert "Breakout" in games
+    of = {
+        name: plan.settings(Run("atari100k", name, "Breakout", 0)) for name in ("m3", "attention", "fsq", "simulus-a")
+    }
+    world_model = of["attention"].world_model
+    controller = of["m3"].controller.model_copy(update={"curiosity_while_collecting_only": True})
+    changes = {"world_model": world_model, "tokenizer": of["fsq"].tokenizer, "controller": controller}
+    assert of["simulus-a"] == of["m3"].model_copy(update={**changes, "variant": "simulus-a"})
+    assert of["attention"] == of["m3"].model_copy(update={"world_model": world_model, "variant": "attention"})
+    assert of["fsq"] == of["m3"].model_copy(update={"tokenizer": of["fsq"].tokenizer, "variant": "fsq"})
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_editor_schemas_are_in_step_with_the_code(name: str) -> None:
     """After a change of m3/config: make schemas."""
