@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves, tree_map_only
-from toy_runs import toy_settings, toy_trainer
+from toy_runs import FSQ, toy_settings, toy_trainer
 
 from m3.agent.behavior import act_in_imagination, start_imagination
 from m3.agent.policy import Policy
@@ -42,11 +42,12 @@ def new_random() -> Randomness:
     return randomness(CPU, 0)
 
 
-def small_trainer(task: str) -> Trainer:
+def small_trainer(task: str, **more: Any) -> Trainer:
     """A short horizon and one layer, as the compiler takes its time; no dropout, which is another one when compiled."""
     changes = {
         "sequences": {"length": 4, "context_length": 2, "burn_in": 1},
         "world_model": {"layers": 1, "dropout": 0.0},
+        **more,
     }
     trainer = toy_trainer(toy_settings(task, **changes))
     finish(trainer.collector.collect(30, new_random()), "collect", 30)
@@ -183,6 +184,12 @@ def check(trainer: Trainer, target: Target, precision: Any, backend: str) -> Non
 )
 def test_the_compiler_takes_it_in_one_graph(task: str, name: str) -> None:
     trainer = small_trainer(task)
+    check(trainer, (TARGETS | OF_IMAGES)[name](trainer), "fp32", "eager")
+
+
+@pytest.mark.parametrize("name", [*OF_IMAGES, "imagination", "acting"])
+def test_the_compiler_takes_image_tokens_on_a_lattice_in_one_graph(name: str) -> None:
+    trainer = small_trainer("image", **FSQ)
     check(trainer, (TARGETS | OF_IMAGES)[name](trainer), "fp32", "eager")
 
 
