@@ -221,9 +221,10 @@ def diagnosis_files(analysis: Analysis) -> dict[str, str]:
 
 
 def overview_files(scope: str) -> dict[str, str]:
-    """Name -> file of the figure that shows all benchmarks of a scope."""
+    """Name -> file of the figure and the page that show all benchmarks of a scope."""
     everything = Analysis(scope, "", "All benchmarks", "both")
-    return _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
+    figure = _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
+    return figure | _product_files(everything, [catalog.EXPLORE], ["html"], "")
 
 
 def all_figures(analyses: Iterable[Analysis]) -> list[str]:

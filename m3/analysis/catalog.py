@@ -36,6 +36,8 @@ TABLES = (
     Entry("table_runs", "Provenance of own runs", own_variants=1),
 )
 OVERVIEW = Entry("overview", "The benchmarks at a glance")
+EXPLORE = Entry("explore", "Page to explore all scores")
+"""Shows all benchmarks together, as the overview does; one HTML file."""
 DIAGNOSIS = (
     Entry("diagnosis", "How well world models predict"),
     Entry("table_diagnosis", "How well world models predict"),

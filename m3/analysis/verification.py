@@ -1,6 +1,5 @@
 """From a figure or table back to its raw scores: everything on the way is made again and compared."""
 
-import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,11 +64,11 @@ def verify(paths: Iterable[Path]) -> Findings:
 
     for path in paths:
         root, folder = _locate(path)
-        if path.stem == catalog.OVERVIEW.name:
+        if path.stem in (catalog.OVERVIEW.name, catalog.EXPLORE.name):
             folders = sorted(file.parent for file in folder.glob("*/aggregates.h5"))
             if not folders:
-                raise UserError(f"{folder} has no folders with aggregates.h5: make the figure again")
-            differences = _overview_differences(path, [statistics_in(root, benchmark)[0] for benchmark in folders])
+                raise UserError(f"{folder} has no folders with aggregates.h5: make the file again")
+            differences = _joint_differences(path, [statistics_in(root, benchmark) for benchmark in folders])
         else:
             differences = _product_differences(path, *statistics_in(root, folder))
         findings.conclude(str(path), "made again", differences)
@@ -183,13 +182,18 @@ def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) 
 _OTHER_DRAWING = "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"
 
 
-def _overview_differences(path: Path, statistics: Sequence[Aggregates]) -> Iterator[str]:
-    """The same of the figure of several benchmarks, which stand in any order."""
-    for order in itertools.permutations(statistics):
-        with style():
-            if path.read_bytes() in _saved(overview_figure(order), path.stem, path.suffix.removeprefix(".")):
-                return
-    yield _OTHER_DRAWING
+def _joint_differences(path: Path, benchmarks: Sequence[_Statistics]) -> Iterator[str]:
+    """The same of what shows several benchmarks, in order of their names."""
+    if path.stem == catalog.EXPLORE.name:
+        from m3.analysis.explore import explore_page
+
+        if path.read_text(encoding="utf-8") != explore_page([(table, statistics) for statistics, table in benchmarks]):
+            yield "the page differs: other numbers, or another version of the suite or of bokeh made it"
+        return
+    with style():
+        figure = overview_figure([statistics for statistics, _ in benchmarks])
+        if path.read_bytes() not in _saved(figure, path.stem, path.suffix.removeprefix(".")):
+            yield _OTHER_DRAWING
 
 
 def _saved(figure: Any, name: str, suffix: str) -> list[bytes]:
