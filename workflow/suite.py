@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 from snakemake.io import report
 
 from m3.analysis import catalog
-from m3.config.experiment import Run, Statistics
+from m3.analysis.score_files import tasks_in
+from m3.config.experiment import Experiment, Run, Statistics
 from m3.config.identity import resolved_name
 from m3.config.plan import Plan
 from m3.errors import UserError, unknown_name
@@ -118,6 +119,10 @@ class Analysis(NamedTuple):
     scores: Literal["published", "own", "both"]
     runs: Sequence[Run] = ()
     """The own runs that take part."""
+    methods: Sequence[str] = ()
+    """The published methods; empty: the benchmark's short list."""
+    score_files: Sequence[str] = ()
+    """Files of other methods' scores."""
 
     @property
     def name(self) -> str:
@@ -135,12 +140,18 @@ def scope_name(scope: str) -> str:
 
 def experiment_scope(plan: Plan) -> str:
     """Where the experiment's figures go. Those of published scores alone are the same for all experiments."""
-    return "" if plan.experiment.scores == "published" else f"{plan.experiment.name}/"
+    return "" if _is_published_alone(plan.experiment) else f"{plan.experiment.name}/"
 
 
-def statistics(plan: Plan, scope: str) -> Statistics:
-    """How a scope's intervals are made: an experiment's choice leaves the published scores' alone."""
-    return plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
+def _is_published_alone(experiment: Experiment) -> bool:
+    chosen = experiment.published is not None or experiment.score_files
+    return experiment.scores == "published" and not chosen
+
+
+def draws(plan: Plan, scope: str) -> str:
+    """Arguments of aggregate: an experiment's choice leaves the published scores' alone."""
+    how = plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
+    return f"--repetitions {how.repetitions} --band-repetitions {how.band_repetitions} --seed {how.seed}"
 
 
 def published_analyses(plan: Plan) -> list[Analysis]:
@@ -149,17 +160,22 @@ def published_analyses(plan: Plan) -> list[Analysis]:
 
 
 def own_analyses(plan: Plan) -> list[Analysis]:
-    """Those of the experiment: of its runs, unless it shows published scores alone.
+    """Those of the experiment: of its runs and score files, unless it shows published scores alone.
 
     Raises:
-        UserError: the experiment is to be shown as far as it is finished, and nothing is.
+        UserError: the experiment is to be shown as far as it is finished, and nothing is; or a score file is faulty.
     """
     experiment = plan.experiment
-    if experiment.scores == "published":
+    if _is_published_alone(experiment):
         return published_analyses(plan)
     runs = [run for run in plan.runs if not experiment.partial or _has(plan, run, SCORES)]
-    if not runs:
+    if not (runs or experiment.score_files):
         raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
+    if experiment.scores == "published":
+        runs = []
+    names = dict.fromkeys(PUBLISHED_BENCHMARKS if experiment.scores == "published" else (r.benchmark for r in runs))
+    files = _score_files(plan, list(names))
+    methods = ("all",) if experiment.published == "all" else experiment.published or ()
     return [
         Analysis(
             scope=experiment_scope(plan),
@@ -167,9 +183,32 @@ def own_analyses(plan: Plan) -> list[Analysis]:
             label=plan.benchmarks[name].label,
             scores=experiment.scores,
             runs=tuple(run for run in runs if run.benchmark == name),
+            methods=methods,
+            score_files=tuple(files.get(name, ())),
         )
-        for name in dict.fromkeys(run.benchmark for run in runs)
+        for name in dict.fromkeys([*names, *files])
     ]
+
+
+def _score_files(plan: Plan, shown: Sequence[str]) -> dict[str, list[str]]:
+    """By benchmark, the score files that concern it.
+
+    They are the benchmarks that the files name. A file without such a column is of all shown benchmarks that have one
+    of its tasks; if none has, of all of them, so that ``collect`` says what is wrong with it.
+    """
+    found: dict[str, list[str]] = {}
+    for file in plan.experiment.score_files:
+        rows = tasks_in(Path(file))
+        named = {benchmark for benchmark, _ in rows if benchmark}
+        for benchmark in sorted(named):
+            if benchmark not in plan.benchmarks:
+                raise UserError(f"{file}: {unknown_name('benchmark', benchmark, plan.benchmarks)}")
+        tasks = {task for benchmark, task in rows if not benchmark}
+        candidates = list(shown or plan.benchmarks) if tasks else []
+        having = [name for name in candidates if tasks & set(plan.benchmarks[name].tasks)]
+        for name in dict.fromkeys([*sorted(named), *(having or candidates)]):
+            found.setdefault(name, []).append(file)
+    return found
 
 
 def shown_runs(analyses: Iterable[Analysis]) -> list[Run]:
@@ -272,12 +311,3 @@ def failure_causes(jobs: Iterable[Any]) -> list[str]:
         words = [line for line in lines if line.strip()] or ["it left no message"]
         causes.append(f"{job.rule.name} failed: {words[-1]} (log: {log})")
     return causes
-
-
-def reference_arguments(plan: Plan, benchmark: str) -> list[str]:
-    """Arguments of collect with the references in a benchmark's file; none where there are none."""
-    references = plan.benchmarks[benchmark].references
-    if references is None:
-        return []
-    bounds = [f"{task}={reference.low},{reference.high}" for task, reference in references.tasks.items()]
-    return ["--references", *bounds, "--reference-words", references.low_means, references.high_means]

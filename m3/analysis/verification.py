@@ -14,12 +14,10 @@ from m3.analysis.aggregates import FRAMES, Aggregates
 from m3.analysis.aggregation import aggregate
 from m3.analysis.figures import draw
 from m3.analysis.figures.overview import overview_figure
-from m3.analysis.own_runs import read_own
-from m3.analysis.published import read_published, read_references
 from m3.analysis.run_origins import RunOrigins
 from m3.analysis.scores import ScoreTable
+from m3.analysis.sources import Sources, collect
 from m3.analysis.style import save, style
-from m3.config.loading import load_benchmark
 from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError
 from m3.files import hdf5
@@ -95,7 +93,7 @@ def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statist
     name = str((folder / "scores.h5").relative_to(root))
     findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins.folders))
     how = _settings(folder / "aggregates.h5")
-    again = aggregate(table, how["repetitions"], how["seed"])
+    again = aggregate(table, how["repetitions"], how["seed"], how["band_repetitions"])
     name = str((folder / "aggregates.h5").relative_to(root))
     step = f"computed again with {how['repetitions']:,} repetitions"
     findings.conclude(name, step, _frames_differences(statistics, again, list(FRAMES)))
@@ -110,25 +108,18 @@ def _settings(path: Path) -> dict[str, Any]:
 def _collected_differences(root: Path, folder: Path, stored: ScoreTable, runs: Sequence[Path]) -> Iterator[str]:
     """What differs between a table and the published scores and runs that it was collected from."""
     how = _settings(folder / "scores.h5")
-    published = root / "results" / "published"
-    parts = [read_published(published, stored.benchmark)] if how["scores"] != "own" else []
-    labels = dict(label.split("=", 1) for label in how["labels"])
-    parts += [read_own(runs, stored.benchmark, labels)] if runs else []
-    if not parts:
+    sources = Sources(
+        published=None if how["scores"] == "own" else root / "results" / "published",
+        methods=tuple(how["methods"]),
+        runs=runs,
+        labels=dict(label.split("=", 1) for label in how["labels"]),
+        files=[root / file for file in how["score_files"]],
+    )
+    if not (sources.published or sources.runs or sources.files):
         yield "nothing is left of what it was collected from"
         return
-    again = scores.combine(stored.benchmark, _references(root, stored), parts)
+    again = collect(stored.benchmark, sources, root / "config")
     yield from _frames_differences(stored, again, ["methods", "tasks", "scores", "curves", "runs"])
-
-
-def _references(root: Path, stored: ScoreTable) -> pd.DataFrame:
-    """The scores that count as 0 and 1: the published ones, or those of an own benchmark's file."""
-    file = root / "config" / "benchmarks" / f"{stored.benchmark}.yaml"
-    own = load_benchmark(stored.benchmark, root / "config").references if file.exists() else None
-    if own is None:
-        return read_references(root / "results" / "published", stored.benchmark)
-    bounds = {task: (bound.low, bound.high) for task, bound in own.tasks.items()}
-    return scores.references(bounds, own.low_means, own.high_means)
 
 
 def _frames_differences(
@@ -167,10 +158,10 @@ def _by_key(frame: pd.DataFrame) -> pd.DataFrame:
 def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) -> Iterator[str]:
     """What differs between a figure or table and the same made again."""
     name, suffix = path.stem, path.suffix.removeprefix(".")
-    if name in catalog.table_names(len(table.own)) and suffix in catalog.TABLE_SUFFIXES:
+    if name in catalog.table_names(len(table.trained)) and suffix in catalog.TABLE_SUFFIXES:
         if path.read_text(encoding="utf-8") != tables.files(name, statistics, table)[suffix]:
             yield "the text differs"
-    elif name in catalog.figure_names(table.benchmark, len(table.own), table.has_published):
+    elif name in catalog.figure_names(table.benchmark, len(table.trained), table.has_published):
         with style():
             figure = draw(name, statistics, table)
             if path.read_bytes() not in _saved(figure, name, suffix):

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     table = scores.read(args.scores)
     statistics = aggregates.read(args.aggregates, table.benchmark)
-    names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
+    names = catalog.figure_names(table.benchmark, len(table.trained), table.has_published)
     for name in args.only or []:
         if name not in names:
             raise unknown_name(f"figure of {table.benchmark}", name, names)

@@ -9,15 +9,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from score_cases import PUBLISHED, Results, write_run
+from score_cases import Results, table_of, write_run
 
-from m3.analysis import catalog, scores, words
+from m3.analysis import catalog, words
 from m3.analysis.aggregation import aggregate
 from m3.analysis.figures import draw
 from m3.analysis.figures.curves import spread
 from m3.analysis.figures.overview import overview_figure
-from m3.analysis.own_runs import read_own
-from m3.analysis.published import read_published, read_references
 from m3.analysis.style import look, save, style
 
 
@@ -30,7 +28,7 @@ def styled() -> Iterator[None]:
 def figures(results: Results) -> dict[str, Figure]:
     """All figures that there are."""
     table, aggregates = results
-    names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
+    names = catalog.figure_names(table.benchmark, len(table.trained), table.has_published)
     return {name: draw(name, aggregates, table) for name in names}
 
 
@@ -111,7 +109,7 @@ def test_seeds_stand_beside_the_methods(published: dict[str, Results], monkeypat
     texts = drawn_texts(figure, monkeypatch)
     row = dict(texts)["TD-MPC2"].y0
     beside = sorted((box.x0, text) for text, box in texts if abs(box.y0 - row) < 6)
-    assert [text for _, text in beside] == ["TD-MPC2", "3", "0.90"]
+    assert [text for _, text in beside] == ["TD-MPC2", "3", "0.94"]
 
 
 def test_bars_have_the_height_of_the_estimates(published: dict[str, Results]) -> None:
@@ -136,10 +134,8 @@ def test_random_play_is_told_apart_where_it_is_measured_and_a_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = write_run(tmp_path, variant="random", steps=(1,), evaluations=())
-    table = scores.combine(
-        "atari100k", read_references(PUBLISHED, "atari100k"), [read_own([run], "atari100k", {"random": "random play"})]
-    )
-    figure = draw("own_curves", aggregate(table, repetitions=100, seed=0), table)
+    table = table_of("atari100k", [run], {"random": "random play"}, published=False)
+    figure = draw("own_curves", aggregate(table, repetitions=100, seed=0, band_repetitions=20), table)
     texts = words_on(figure, monkeypatch).split("\n")
     assert texts.count("random play") == texts.count("random play (reference)") == 1
 
@@ -147,10 +143,8 @@ def test_random_play_is_told_apart_where_it_is_measured_and_a_reference(
 def test_own_curves_show_the_published_curve_where_its_steps_are_the_same(tmp_path: Path) -> None:
     tasks = {"cartpole-swingup": (10_000, 20_000, 30_000), "reacher-easy": (5_000, 10_000, 15_000)}
     runs = [write_run(tmp_path, "cpu_dmc", "m3", task, steps=steps) for task, steps in tasks.items()]
-    bounds = dict.fromkeys(["cartpole-balance", *tasks], (0.0, 1000.0))
-    parts = [read_published(PUBLISHED, "cpu_dmc"), read_own(runs, "cpu_dmc", {})]
-    table = scores.combine("cpu_dmc", scores.references(bounds, "nothing", "everything"), parts)
-    figure = draw("own_curves", aggregate(table, repetitions=100, seed=0), table)
+    table = table_of("cpu_dmc", runs)
+    figure = draw("own_curves", aggregate(table, repetitions=100, seed=0, band_repetitions=20), table)
     drawn = [line.get_xydata() for line in axes_with(figure, "cartpole-swingup").lines]
     published = next(points for points in drawn if len(points) == 12)
     np.testing.assert_array_equal(published[[0, -1]], [[2_500, 34.28], [30_000, 148.13]])

@@ -52,14 +52,25 @@ def write_run(
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of two variants with two seeds each, and everything that the suite makes of them."""
     root = tmp_path_factory.mktemp("suite")
-    shutil.copytree(ROOT / "results/published", root / "results/published")
+    for part in ("config", "results/published"):
+        shutil.copytree(ROOT / part, root / part)
     runs = [write_run(root, variant, seed, 10.0 + seed) for variant in ("m3", "tiny") for seed in (0, 1)]
     results, figures = root / "results/own/craftax1m", root / "figures/own/craftax1m"
     table, statistics = str(results / "scores.h5"), str(results / "aggregates.h5")
     made_of = ["--scores", table, "--aggregates", statistics]
     collected = ["--benchmark", "craftax1m", "--published", str(root / "results/published"), "--scores", "own"]
+    collected += ["--config", str(root / "config")]
     labels = ["--labels", "m3=M3 (ours)", "tiny=M3 tiny"]
-    bootstrap = ["--repetitions", "50", "--seed", "7", "--csv", str(results / "aggregates.csv")]
+    bootstrap = [
+        "--repetitions",
+        "50",
+        "--seed",
+        "7",
+        "--band-repetitions",
+        "20",
+        "--csv",
+        str(results / "aggregates.csv"),
+    ]
     for command in (
         ["collect", *collected, "--runs", *map(str, runs), *labels, "--output", table],
         ["aggregate", "--scores", table, "--output", statistics, *bootstrap],

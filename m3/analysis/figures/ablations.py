@@ -13,14 +13,14 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
     """What changes when a part of the agent is left out: IQM and every task, against the full agent."""
     benchmark = aggregates.info
     rows = aggregates.ablations
-    base = aggregates.own[0]
+    base = aggregates.trained[0]
     body = max(1, len(rows)) * 2.6 * ROW
     sheet = page(
         WIDE,
         body + 0.75,
         f"{benchmark.label}: ablations of {base}",
         f"Each variant beside {base}, on the {benchmark.task_word}s that both have. "
-        f"{words.seeds_of_all(aggregates, aggregates.own)}. Bars: {words.intervals(aggregates.repetitions)}.",
+        f"{words.seeds_of_all(aggregates, aggregates.trained)}. Bars: {words.intervals(aggregates.repetitions)}.",
         words.warnings(aggregates),
         _without_tasks(aggregates),
     )
@@ -60,5 +60,5 @@ def ablations_figure(aggregates: Aggregates) -> Figure:
 
 def _without_tasks(aggregates: Aggregates) -> list[str]:
     compared = set(aggregates.ablations.method)
-    missing = [method for method in aggregates.own[1:] if method not in compared]
-    return [f"No task in common with {aggregates.own[0]}: {', '.join(missing)}."] if missing else []
+    missing = [method for method in aggregates.trained[1:] if method not in compared]
+    return [f"No task in common with {aggregates.trained[0]}: {', '.join(missing)}."] if missing else []

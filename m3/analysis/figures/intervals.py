@@ -12,6 +12,7 @@ from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.benchmarks import Benchmark
 from m3.analysis.figures.page import page, text_width, write
+from m3.analysis.metrics import METRICS
 from m3.analysis.style import INK, NARROW, QUIET, WIDE, emphasized, look, tint
 
 ROW = 0.185
@@ -22,12 +23,7 @@ _SEEDS = 22
 """Points between a name and the axes, for the seeds."""
 _NUMBER_ROOM = 0.24
 """Share of an axis that is kept free for the number behind the longest bar."""
-_METRICS = {
-    "mean": ("Mean", "higher is better"),
-    "median": ("Median", "higher is better"),
-    "iqm": ("Interquartile mean (IQM)", "higher is better"),
-    "optimality_gap": ("Optimality gap", "lower is better"),
-}
+_PANELS = [metric for metric in METRICS.values() if metric.title]
 
 
 def aggregates_figure(aggregates: Aggregates) -> Figure:
@@ -45,14 +41,14 @@ def aggregates_figure(aggregates: Aggregates) -> Figure:
         words.warnings(aggregates),
         words.not_shown(aggregates),
     )
-    names = names_width(methods)
-    width = (WIDE - names - 0.1) / len(_METRICS)
+    names = names_width(map(aggregates.label, methods))
+    width = (WIDE - names - 0.1) / len(_PANELS)
     first = None
-    for column, (name, (title, better)) in enumerate(_METRICS.items()):
+    for column, metric in enumerate(_PANELS):
         axes = sheet.axes(names + column * width, 0.4, width - 0.14, body, sharey=first)
-        draw_intervals(axes, aggregates.metric(name).loc[methods], aggregates)
-        axes.set_title(title)
-        axes.set_xlabel(better, color=QUIET)
+        draw_intervals(axes, aggregates.metric(metric.name).loc[methods], aggregates)
+        axes.set_title(metric.title)
+        axes.set_xlabel(metric.direction, color=QUIET)
         if first is None:
             label_methods(axes, methods, aggregates)
         else:
@@ -66,7 +62,7 @@ def iqm_figure(aggregates: Aggregates) -> Figure:
     benchmark = aggregates.info
     methods = aggregates.complete
     body = len(methods) * ROW
-    names = names_width(methods)
+    names = names_width(map(aggregates.label, methods))
     sheet = page(
         NARROW + names - _NAMES,
         body + 0.7,
@@ -89,7 +85,7 @@ def improvement_figure(aggregates: Aggregates) -> Figure:
     rows = aggregates.improvement.set_index("method")
     reference = aggregates.reference
     body = max(1, len(rows)) * ROW
-    names = names_width(rows.index)
+    names = names_width(map(aggregates.label, rows.index))
     sheet = page(
         NARROW + names - _NAMES,
         body + 0.56,
@@ -185,7 +181,16 @@ def label_methods(axes: Axes, methods: Sequence[str], aggregates: Aggregates) ->
     axes.set_yticks([])
     for row, method in enumerate(methods):
         weight = "medium" if emphasized(method, aggregates.own) else "normal"
-        write(axes, method, (0, row), (-_SEEDS, 0), side="right", left_edge=True, size=_NAME_SIZE, weight=weight)
+        write(
+            axes,
+            aggregates.label(method),
+            (0, row),
+            (-_SEEDS, 0),
+            side="right",
+            left_edge=True,
+            size=_NAME_SIZE,
+            weight=weight,
+        )
         write(axes, words.seeds(aggregates, method), (0, row), (-6, 0), side="right", left_edge=True, color=QUIET)
     write(axes, "seeds", (0, -0.5), (-2, 6), side="right", left_edge=True, color=QUIET)
 

@@ -33,7 +33,7 @@ def overview_figure(benchmarks: Sequence[Aggregates]) -> Figure:
     for line, line_height in zip(lines, heights, strict=True):
         for column, aggregates in enumerate(line):
             benchmark, methods = aggregates.info, aggregates.complete
-            names, height = names_width(methods), len(methods) * ROW
+            names, height = names_width(map(aggregates.label, methods)), len(methods) * ROW
             axes = sheet.axes(column * width + names, top - 0.24 - height, width - names - 0.1, height)
             draw_bars(axes, aggregates.metric("iqm").loc[methods], aggregates)
             label_methods(axes, methods, aggregates)

@@ -11,9 +11,8 @@ from matplotlib.typing import LineStyleType
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.aggregation import REFERENCE
 from m3.analysis.figures.page import Grid, axis_label, page
-from m3.analysis.scores import AGENT_STEPS, ScoreTable
+from m3.analysis.scores import ScoreTable
 from m3.analysis.style import QUIET, WIDE, look
 
 _LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0, (1, 1.5))}
@@ -101,8 +100,7 @@ def _panels(aggregates: Aggregates, table: ScoreTable) -> _Panels:
     highest = shown.high.fillna(shown.middle).groupby(shown.panel).max()
     limit = references.panel.map(highest + _ROOM * (highest - lowest))
     near = (references.value <= limit) | (references.label == table.tasks.low_means.iloc[0])
-    same_steps = table.methods.method[table.methods.step_unit == AGENT_STEPS]
-    drawn = curves.method.isin({*aggregates.own, REFERENCE}.intersection(same_steps))
+    drawn = curves.method.isin([*aggregates.own, aggregates.info.reference])
     return _Panels(panels, curves[drawn & (curves.steps <= finals.steps.max())], finals, references.assign(near=near))
 
 
@@ -116,18 +114,16 @@ def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
         for label, value in ((task.low_means, task.low), (task.high_means, task.high))
         if label in _LINES
     ]
-    color = look(REFERENCE, []).color
-    published = finals[finals.method == REFERENCE]
-    rows += [
-        (row.panel, f"{REFERENCE}{_PUBLISHED}", row.middle, color, _PUBLISHED_LINE) for row in published.itertuples()
-    ]
+    reference = table.info.reference
+    color = look(reference, []).color
+    published = finals[finals.method == reference]
+    rows += [(row.panel, _published(reference), row.middle, color, _PUBLISHED_LINE) for row in published.itertuples()]
     return pd.DataFrame(rows, columns=["panel", "label", "value", "color", "line"])
 
 
 def _key(panels: _Panels, own: list[str]) -> list[Artist]:
     shown = [(method, method) for method in own if method in set(panels.finals.method)]
-    if REFERENCE in set(panels.curves.method) - set(own):
-        shown.append((REFERENCE, f"{REFERENCE}{_PUBLISHED}, curve"))
+    shown += [(method, f"{_published(method)}, curve") for method in set(panels.curves.method) - set(own)]
     looks = [(label, look(method, own)) for method, label in shown]
     lines = panels.references[panels.references.near].drop_duplicates("label")
     return [
@@ -140,6 +136,11 @@ def _key(panels: _Panels, own: list[str]) -> list[Artist]:
             for row in lines.itertuples()
         ),
     ]
+
+
+def _published(reference: str) -> str:
+    """The name of the reference: one that tells where its scores come from needs no other word for it."""
+    return reference if reference.endswith(")") else f"{reference}{_PUBLISHED}"
 
 
 def _apart(label: str, own: list[str]) -> str:
