@@ -169,13 +169,12 @@ def own_analyses(plan: Plan) -> list[Analysis]:
     if _is_published_alone(experiment):
         return published_analyses(plan)
     runs = [run for run in plan.runs if not experiment.partial or _has(plan, run, SCORES)]
-    if not (runs or experiment.score_files):
+    if not (runs or experiment.score_files or experiment.scores == "published"):
         raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
     if experiment.scores == "published":
         runs = []
-    names = dict.fromkeys(PUBLISHED_BENCHMARKS if experiment.scores == "published" else (r.benchmark for r in runs))
-    files = _score_files(plan, list(names))
-    methods = ("all",) if experiment.published == "all" else experiment.published or ()
+    files = _score_files(plan, list(dict.fromkeys(run.benchmark for run in plan.runs)) or PUBLISHED_BENCHMARKS)
+    shown = dict.fromkeys([*(run.benchmark for run in runs), *files])
     return [
         Analysis(
             scope=experiment_scope(plan),
@@ -183,31 +182,30 @@ def own_analyses(plan: Plan) -> list[Analysis]:
             label=plan.benchmarks[name].label,
             scores=experiment.scores,
             runs=tuple(run for run in runs if run.benchmark == name),
-            methods=methods,
-            score_files=tuple(files.get(name, ())),
+            methods=("all",) if experiment.published == "all" else experiment.published or (),
+            score_files=files.get(name, ()),
         )
-        for name in dict.fromkeys([*names, *files])
+        for name in shown or PUBLISHED_BENCHMARKS
     ]
 
 
-def _score_files(plan: Plan, shown: Sequence[str]) -> dict[str, list[str]]:
+def _score_files(plan: Plan, candidates: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """By benchmark, the score files that concern it.
 
-    They are the benchmarks that the files name. A file without such a column is of all shown benchmarks that have one
-    of its tasks; if none has, of all of them, so that ``collect`` says what is wrong with it.
+    They are the benchmarks that the files name. A file without such a column is of all candidates that have one of its
+    tasks; if none has, of the first, so that ``collect`` says what is wrong with it.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for file in plan.experiment.score_files:
         rows = tasks_in(Path(file))
-        named = {benchmark for benchmark, _ in rows if benchmark}
-        for benchmark in sorted(named):
+        named = sorted({benchmark for benchmark, _ in rows if benchmark})
+        for benchmark in named:
             if benchmark not in plan.benchmarks:
                 raise UserError(f"{file}: {unknown_name('benchmark', benchmark, plan.benchmarks)}")
         tasks = {task for benchmark, task in rows if not benchmark}
-        candidates = list(shown or plan.benchmarks) if tasks else []
         having = [name for name in candidates if tasks & set(plan.benchmarks[name].tasks)]
-        for name in dict.fromkeys([*sorted(named), *(having or candidates)]):
-            found.setdefault(name, []).append(file)
+        for name in dict.fromkeys([*named, *(having if named or having else candidates[:1])]):
+            found[name] = (*found.get(name, ()), file)
     return found
 
 
