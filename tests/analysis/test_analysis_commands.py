@@ -39,7 +39,11 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / str(number) / "out").iterdir()} for number in (1, 2)
     )
-    figures = {f"{name}.{suffix}" for name in ("iqm", "own_curves", "overview") for suffix in catalog.FIGURE_SUFFIXES}
+    figures = {
+        f"{name}.{suffix}"
+        for name in ("iqm", "own_curves", "overview", "training_time")
+        for suffix in catalog.FIGURE_SUFFIXES
+    }
     tables = {f"{name}.{suffix}" for name in catalog.table_names(1) for suffix in catalog.TABLE_SUFFIXES}
     assert set(first) == figures | tables | {"aggregates.csv", "explore.html"}
     assert first == second

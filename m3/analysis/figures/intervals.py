@@ -152,7 +152,7 @@ def draw_bars(axes: Axes, aggregates: Aggregates, methods: Sequence[str], runs: 
     bars = axes.barh(
         where,
         rows.estimate,
-        xerr=[rows.estimate - low, high - rows.estimate],
+        xerr=np.array([rows.estimate - low, high - rows.estimate]),
         height=0.68,
         color=[look(method, aggregates.own).color for method in methods],
         error_kw={"ecolor": INK, "elinewidth": 0.9, "path_effects": HALO, "zorder": 3},

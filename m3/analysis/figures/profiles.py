@@ -60,7 +60,7 @@ def _panel(axes: Axes, aggregates: Aggregates, method: str, reference: str) -> N
     axes.set_ylim(0, 1.02)
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.grid(axis="y")
-    weight = "bold" if emphasized(method, aggregates.own) else "medium"
+    weight = "medium" if emphasized(method, aggregates.own) else "normal"
     name = f"{wrapped(aggregates.label(method))} ({words.seeds(aggregates, method)})"
     axes.set_title(name, color=look(method, aggregates.own).color, weight=weight, size=6.5)
 

@@ -116,7 +116,7 @@ def heatmap_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     means = means.reindex(index=aggregates.tasks, columns=methods)
     figure = page(
         WIDE,
-        0.16 * len(means) + 0.045 * max(len(aggregates.label(method)) for method in methods) + 0.7,
+        0.16 * len(means) + 0.045 * max(len(aggregates.label(method)) for method in methods) + 0.85,
         f"{benchmark.label}: normalised scores of every {benchmark.task_word}",
         words.warnings(aggregates),
     )
@@ -141,7 +141,8 @@ def heatmap_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     bar = axes.collections[0].colorbar
     assert bar is not None  # seaborn made it
     bar.outline.set_visible(False)
-    bar.set_label(f"{benchmark.normalized_score} {benchmark.scale}")
+    bar.locator = MaxNLocator(min(8, 2 * len(means)))
+    figure.supxlabel(f"{benchmark.normalized_score} {benchmark.scale}")
     format_scores(bar.ax.yaxis, benchmark)
     emphasize(axes.get_xticklabels(), methods, aggregates)
     return figure
