@@ -110,7 +110,12 @@ def problems(root: Path, capsys: pytest.CaptureFixture[str]) -> Problems:
 
 
 def test_what_the_suite_made_is_right(problems: Problems, capsys: pytest.CaptureFixture[str]) -> None:
-    assert problems(*(f"craftax1m/{name}" for name in FILES), "overview.pdf", "explore.html") == []
+    assert (
+        problems(
+            *(f"craftax1m/{name}" for name in FILES), "overview.pdf", "training_time.png", "overview.md", "explore.html"
+        )
+        == []
+    )
 
 
 def test_another_score_is_found_at_its_origin(root: Path, problems: Problems) -> None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.figures.page import HALO, emphasize, format_scores, grid_rows, page, panels
+from m3.analysis.figures.page import HALO, emphasize, format_scores, grid_rows, page, panels, wrapped
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, QUIET, WIDE, look, tint
 
@@ -105,7 +105,8 @@ def _runs(axes: Axes, scores: pd.DataFrame, cells: pd.DataFrame, methods: list[s
 
 def _cell(number: float) -> str:
     """A number in few characters: "0.07", "14.3"."""
-    return f"{number:.{1 if abs(number) >= 10 else 2}f}".replace("-", "\N{MINUS SIGN}")
+    digits = 1 if abs(number) >= 10 else 2
+    return f"{round(number, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # no negative zero
 
 
 def heatmap_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
@@ -114,9 +115,10 @@ def heatmap_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     human = bool((table.tasks.high_means == "human play").all())
     means = aggregates.cells.pivot(index="task", columns="method", values="normalized")
     means = means.reindex(index=aggregates.tasks, columns=methods)
+    longest = max(len(line) for method in methods for line in wrapped(aggregates.label(method)).split("\n"))
     figure = page(
         WIDE,
-        0.16 * len(means) + 0.045 * max(len(aggregates.label(method)) for method in methods) + 0.85,
+        0.16 * len(means) + 0.05 * longest + 0.85,
         f"{benchmark.label}: normalised scores of every {benchmark.task_word}",
         words.warnings(aggregates),
     )
@@ -136,7 +138,9 @@ def heatmap_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
         cbar_kws={"extend": "max" if np.nanmax(means) > top else "neither", "pad": 0.01, "aspect": 40},
     )
     axes.set(xlabel="", ylabel="")
-    axes.set_xticks(np.arange(len(methods)) + 0.5, map(aggregates.label, methods), rotation=90)
+    axes.set_xticks(
+        np.arange(len(methods)) + 0.5, [wrapped(aggregates.label(method)) for method in methods], rotation=90
+    )
     axes.tick_params(length=0)
     bar = axes.collections[0].colorbar
     assert bar is not None  # seaborn made it
