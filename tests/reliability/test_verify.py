@@ -76,7 +76,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["aggregate", "--scores", table, "--output", statistics, *bootstrap],
         ["figures", *made_of, "--output", str(figures), "--only", "iqm", "own_curves"],
         ["tables", *made_of, "--output", str(figures)],
-        ["overview", "--aggregates", statistics, "--output", str(figures.parent)],
+        ["overview", *made_of, "--output", str(figures.parent)],
     ):
         assert main(command) == 0
     return root
@@ -110,7 +110,7 @@ def problems(root: Path, capsys: pytest.CaptureFixture[str]) -> Problems:
 
 
 def test_what_the_suite_made_is_right(problems: Problems, capsys: pytest.CaptureFixture[str]) -> None:
-    assert problems(*(f"craftax1m/{name}" for name in FILES), "overview.pdf") == []
+    assert problems(*(f"craftax1m/{name}" for name in FILES), "overview.pdf", "explore.html") == []
 
 
 def test_another_score_is_found_at_its_origin(root: Path, problems: Problems) -> None:
