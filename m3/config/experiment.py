@@ -212,7 +212,7 @@ class Experiment(Settings):
     """Later ones win."""
     scores: Literal["published", "own", "both"] = "both"
     """What figures and tables show: published scores, those of this experiment's runs, or both side by side."""
-    published: Annotated[tuple[str, ...], Field(strict=False)] | Literal["all"] | None = None
+    published: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | Literal["all"] | None = None
     """The published methods in figures: a list, or all. Without it, the benchmarks' short lists."""
     score_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """CSV files of other methods' scores, which appear in all figures and tables (docs/scores.md)."""

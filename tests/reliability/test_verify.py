@@ -118,6 +118,33 @@ def test_what_the_suite_made_is_right(problems: Problems, capsys: pytest.Capture
     )
 
 
+def test_published_scores_are_followed_to_their_rows(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those beside a method from a file."""
+    (root / "mine.csv").write_text(f"method,task,seed,steps,score\nMine,{TASK},0,1000000,12\n")
+    monkeypatch.chdir(root)
+    scores, statistics, figures = "results/craftax1m/scores.h5", "results/craftax1m/aggregates.h5", "figures/craftax1m"
+    made_of = ["--scores", scores, "--aggregates", statistics, "--output", figures]
+    published = ["--published", "results/published", "--scores", "published", "--methods", "M3", "E3B"]
+    draws = ["--repetitions", "20", "--band-repetitions", "20"]
+    for command in (
+        ["collect", "--benchmark", "craftax1m", *published, "--score-files", "mine.csv", "--output", scores],
+        ["aggregate", "--scores", scores, *draws, "--output", statistics, "--csv", "aggregates.csv"],
+        ["figures", *made_of, "--only", "iqm", "profiles"],
+        ["tables", *made_of],
+    ):
+        assert main(command) == 0
+    files = [f"{figures}/{name}" for name in ("iqm.pdf", "profiles.png", "table_scores.md")]
+    assert main(["verify", *files]) == 0
+    capsys.readouterr()
+    rows = (root / "results/published/methods.csv").read_text()
+    (root / "results/published/methods.csv").write_text(rows.replace("craftax1m,E3B,yes", "craftax1m,E3B,no"))
+    assert main(["verify", files[0]]) == 1
+    expected = "methods: comparable of E3B is True in the file, now False"
+    assert f"problem: results/craftax1m/scores.h5: {expected}" in capsys.readouterr().out
+
+
 def test_another_score_is_found_at_its_origin(root: Path, problems: Problems) -> None:
     write_run(root, "tiny", 1, 12.0)
     name = f"of M3 tiny, {TASK}, 1"

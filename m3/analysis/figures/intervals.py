@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.figures.page import HALO, fit_rows, format_scores, label_methods, note, page, places
+from m3.analysis.figures.page import GROUND, HALO, fit_rows, format_scores, label_methods, note, page, places
 from m3.analysis.metrics import METRICS
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, NARROW, QUIET, WIDE, Color, look, tint
@@ -100,7 +100,7 @@ def _note_missing_tasks(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) 
             text = f"{value.n_tasks} of {aggregates.info.tasks(len(aggregates.tasks))} only"
             left = value.estimate < 0.5
             x, side = (np.nanmax([value.estimate, value.high]) + 0.03, "left") if left else (0.47, "right")
-            axes.text(x, place, text, ha=side, va="center_baseline", size=6, color=QUIET, path_effects=HALO)
+            axes.text(x, place, text, ha=side, va="center_baseline", size=6, color=QUIET, bbox=GROUND)
 
 
 def draw_intervals(
@@ -129,7 +129,7 @@ def interval_rows(
     bars = axes.barh(where, high - low, left=low, height=0.62, color=list(map(tint, colors)), zorder=2)
     half = np.full(len(rows), 0.36)
     axes.vlines(rows.estimate, where - half, where + half, color=colors, linewidth=1.8, zorder=3)
-    axes.bar_label(bars, texts, padding=3, size=6, color=INK, path_effects=HALO)
+    axes.bar_label(bars, texts, padding=3, size=6, color=INK, bbox=GROUND)
     lowest, highest = low.min(), high.max()
     size = highest - lowest or max(0.1 * abs(highest), 0.01)
     axes.set_xlim(lowest - 0.06 * size, highest + (0.06 + _NUMBER_ROOM) * size)
@@ -161,7 +161,7 @@ def draw_bars(axes: Axes, aggregates: Aggregates, methods: Sequence[str], runs: 
     texts = [words.normalized(aggregates.info, value) for value in rows.estimate]
     lowest, highest = min(0, 1.2 * low.min()), max(high.max(), 0.01)
     if runs is None:
-        axes.bar_label(bars, texts, padding=3, size=6, path_effects=HALO)
+        axes.bar_label(bars, texts, padding=3, size=6, bbox=GROUND)
     else:
         scores = _run_points(axes, aggregates, runs, dict(zip(methods, where, strict=True)))
         lowest, highest = min(lowest, 1.2 * scores.min()), max(highest, scores.max())

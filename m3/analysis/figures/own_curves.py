@@ -12,7 +12,7 @@ from matplotlib.typing import LineStyleType
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.figures.curves import draw_curves
-from m3.analysis.figures.page import HALO, grid_rows, is_first_column, page, panels
+from m3.analysis.figures.page import GROUND, HALO, grid_rows, is_first_column, page, panels
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import QUIET, WIDE, Color, look
 
@@ -165,4 +165,4 @@ def _draw_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
         short = [f"above: {label.removesuffix(_PUBLISHED)} {value}" for label, value in far]
         text = "\n".join([f"far above: {label} {value}" for label, value in far] if wide else short)
         size = 6 if wide else 5
-        axes.text(0.02, 0.98, text, transform=axes.transAxes, size=size, color=QUIET, va="top", path_effects=HALO)
+        axes.text(0.02, 0.98, text, transform=axes.transAxes, size=size, color=QUIET, va="top", bbox=GROUND)

@@ -26,7 +26,9 @@ _PER_INCH = 19
 _LONGEST_NAME = 28
 """Characters of a method's name in a line."""
 HALO = [withStroke(linewidth=1.8, foreground="white")]
-"""Keeps texts and lines apart from what lies behind them."""
+"""Keeps lines and markers apart from what lies behind them."""
+GROUND = {"facecolor": "white", "linewidth": 0, "pad": 0.3}
+"""The same for texts, which stay texts in a PDF."""
 
 
 def page(

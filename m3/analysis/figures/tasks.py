@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.figures.page import HALO, emphasize, format_scores, grid_rows, page, panels, wrapped
+from m3.analysis.figures.page import GROUND, emphasize, format_scores, grid_rows, page, panels, wrapped
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import INK, QUIET, WIDE, look, tint
 
@@ -79,7 +79,7 @@ def _bars(axes: Axes, cells: pd.DataFrame, methods: list[str], own: list[str], r
     for row, cell in enumerate(shown.itertuples()):
         known = np.isfinite(cell.mean)
         place, text = (cell.highest, words.value(cell.mean)) if known else (start, "no score")
-        appearance: dict[str, Any] = {"size": 5.2, "color": INK if known else QUIET, "path_effects": HALO, "zorder": 5}
+        appearance: dict[str, Any] = {"size": 5.2, "color": INK if known else QUIET, "bbox": GROUND, "zorder": 5}
         axes.annotate(text, (place, row), (3, 0), textcoords="offset points", va="center_baseline", **appearance)
     if np.isfinite(human):
         axes.axvline(human, color=INK, linewidth=0.7, linestyle=(0, (3, 2)), zorder=1)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from m3.analysis import words
 from m3.analysis.figures.intervals import ROW
-from m3.analysis.figures.page import HALO, page, wrapped
+from m3.analysis.figures.page import GROUND, page, wrapped
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import FAINT, WIDE, Color, look
 
@@ -102,4 +102,4 @@ def _strip(axes: Axes, row: int, values: np.ndarray, color: Color, text: Callabl
     more = {"estimator": "median", "errorbar": None, "linestyle": "none", "marker": "|", "markersize": 9}
     sns.pointplot(**points, **more, markeredgewidth=1.8, zorder=3)
     place = (float(np.median(values)), row)
-    axes.annotate(text(place[0]), place, (0, 6), textcoords="offset points", size=6, ha="center", path_effects=HALO)
+    axes.annotate(text(place[0]), place, (0, 6), textcoords="offset points", size=6, ha="center", bbox=GROUND)
