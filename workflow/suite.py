@@ -258,9 +258,10 @@ def diagnosis_files(analysis: Analysis) -> dict[str, str]:
 
 
 def overview_files(scope: str) -> dict[str, str]:
-    """Name -> file of the figure that shows all benchmarks of a scope."""
+    """Name -> file of the figures and the page that show all benchmarks of a scope."""
     everything = Analysis(scope, "", "All benchmarks", "both")
-    return _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
+    figures = _product_files(everything, catalog.JOINT_FIGURES, catalog.FIGURE_SUFFIXES, "")
+    return figures | _product_files(everything, [catalog.EXPLORE], ["html"], "")
 
 
 def all_figures(analyses: Iterable[Analysis]) -> list[str]:
@@ -294,7 +295,10 @@ def _product_files(
         file = f"figures/{analysis.scope}{folder}{entry.name}.{suffix}"
         if suffix in REPORTED_SUFFIXES and Path(file.format(benchmark=analysis.benchmark)).exists():
             labels = {"shows": entry.title, "scores": scope_name(analysis.scope)}
-            file = report(file, caption=f"../report/{entry.name}.rst", category=analysis.label, labels=labels)
+            caption = Path(file.format(benchmark=analysis.benchmark)).with_name(f"{entry.name}.md").resolve()
+            if suffix == "html" or not caption.exists():
+                caption = Path(__file__).with_name("report") / f"{entry.name}.rst"
+            file = report(file, caption=str(caption), category=analysis.label, labels=labels)
         files[f"{entry.name}_{suffix}"] = file
     return files
 

@@ -1,6 +1,5 @@
 """From a figure or table back to its raw scores: everything on the way is made again and compared."""
 
-import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from m3.analysis import aggregates, catalog, scores, tables
 from m3.analysis.aggregates import FRAMES, Aggregates
 from m3.analysis.aggregation import aggregate
+from m3.analysis.captions import caption
+from m3.analysis.explore import explore_page
 from m3.analysis.figures import draw
-from m3.analysis.figures.overview import overview_figure
+from m3.analysis.joint import joint_figure
 from m3.analysis.run_origins import RunOrigins
 from m3.analysis.scores import ScoreTable
 from m3.analysis.sources import Sources, collect
@@ -63,11 +65,11 @@ def verify(paths: Iterable[Path]) -> Findings:
 
     for path in paths:
         root, folder = _locate(path)
-        if path.stem == catalog.OVERVIEW.name:
+        if path.stem in {entry.name for entry in (*catalog.JOINT_FIGURES, catalog.EXPLORE)}:
             folders = sorted(file.parent for file in folder.glob("*/aggregates.h5"))
             if not folders:
-                raise UserError(f"{folder} has no folders with aggregates.h5: make the figure again")
-            differences = _overview_differences(path, [statistics_in(root, benchmark)[0] for benchmark in folders])
+                raise UserError(f"{folder} has no folders with aggregates.h5: make the file again")
+            differences = _joint_differences(path, [statistics_in(root, benchmark) for benchmark in folders])
         else:
             differences = _product_differences(path, *statistics_in(root, folder))
         findings.conclude(str(path), "made again", differences)
@@ -164,8 +166,7 @@ def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) 
             yield "the text differs"
     elif name in catalog.figure_names(table.benchmark, len(table.trained), table.has_published):
         with style():
-            figure = draw(name, statistics, table)
-            if path.read_bytes() not in _saved(figure, name, suffix):
+            if path.read_bytes() not in _saved(draw(name, statistics, table), caption(name, statistics, table), path):
                 yield _OTHER_DRAWING
     else:
         yield f"there is no figure or table {name!r} of {table.benchmark}"
@@ -174,18 +175,21 @@ def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) 
 _OTHER_DRAWING = "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"
 
 
-def _overview_differences(path: Path, statistics: Sequence[Aggregates]) -> Iterator[str]:
-    """The same of the figure of several benchmarks, which stand in any order."""
-    for order in itertools.permutations(statistics):
-        with style():
-            if path.read_bytes() in _saved(overview_figure(order), path.stem, path.suffix.removeprefix(".")):
-                return
-    yield _OTHER_DRAWING
+def _joint_differences(path: Path, benchmarks: Sequence[_Statistics]) -> Iterator[str]:
+    """The same of what shows several benchmarks, in order of their names."""
+    both = [(table, statistics) for statistics, table in benchmarks]
+    if path.stem == catalog.EXPLORE.name:
+        if path.read_text(encoding="utf-8") != explore_page(both):
+            yield "the page differs: other numbers, or another version of the suite or of bokeh made it"
+        return
+    with style():
+        if path.read_bytes() not in _saved(*joint_figure(path.stem, both), path):
+            yield _OTHER_DRAWING
 
 
-def _saved(figure: Any, name: str, suffix: str) -> list[bytes]:
+def _saved(figure: Figure, text: str, path: Path) -> list[bytes]:
     """The bytes of a figure's file; none for a suffix that figures do not have."""
     with tempfile.TemporaryDirectory() as folder:
-        save(figure, Path(folder), name)
-        file = Path(folder, f"{name}.{suffix}")
+        save(figure, Path(folder), path.stem, text)
+        file = Path(folder, path.name)
         return [file.read_bytes()] if file.exists() else []

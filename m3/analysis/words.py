@@ -35,6 +35,13 @@ def score(number: float, like: float | None = None) -> str:
     return f"{number:,.{digits}f}".replace("-", _MINUS)
 
 
+def duration(seconds: float) -> str:
+    """A time in its best unit: "45 s", "12 min", "3.5 h"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.3g} h"
+
+
 def tick(number: float, _: float | None = None) -> str:
     """A score on an axis: "0", "0.5", "500", "20K"; takes the position that matplotlib hands to formatters."""
     text = f"{number / 1000:g}K" if abs(number) >= 10_000 else f"{number:g}"

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.analysis import aggregates, catalog, scores
+    from m3.analysis.captions import caption
     from m3.analysis.figures import draw
     from m3.analysis.style import save, style
 
@@ -35,6 +36,6 @@ def run(args: argparse.Namespace) -> int:
             raise unknown_name(f"figure of {table.benchmark}", name, names)
     for name in args.only or names:
         with style():
-            save(draw(name, statistics, table), args.output, name)
+            save(draw(name, statistics, table), args.output, name, caption(name, statistics, table))
         print(args.output / f"{name}.png")
     return 0

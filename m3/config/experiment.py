@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, WithJsonSchema, field_validator, model_validator
 
 from m3.config.schema import NonNegativeInt, Settings
 from m3.errors import unknown_name
@@ -99,6 +99,8 @@ class Display(Settings):
     no published scores that would have to have the same."""
     reference: str = "M3"
     """The published method that all others are compared with."""
+    training_hours: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Published times of a training of the reference, by device."""
     reproduction: str | None = None
     """The published method that stands beside the reference wherever own runs are shown: others ran its code."""
 
@@ -210,7 +212,7 @@ class Experiment(Settings):
     """Later ones win."""
     scores: Literal["published", "own", "both"] = "both"
     """What figures and tables show: published scores, those of this experiment's runs, or both side by side."""
-    published: Annotated[tuple[str, ...], Field(strict=False)] | Literal["all"] | None = None
+    published: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | Literal["all"] | None = None
     """The published methods in figures: a list, or all. Without it, the benchmarks' short lists."""
     score_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """CSV files of other methods' scores, which appear in all figures and tables (docs/scores.md)."""

@@ -23,7 +23,7 @@ def run_all(folder: Path, hash_seed: int) -> None:
         " --csv out/aggregates.csv",
         "figures --scores scores.h5 --aggregates aggregates.h5 --output out --only iqm own_curves",
         "tables --scores scores.h5 --aggregates aggregates.h5 --output out",
-        "overview --aggregates aggregates.h5 --output out",
+        "overview --scores scores.h5 --aggregates aggregates.h5 --output out",
     )
     script = "import sys; from m3.cli import main; sys.exit(any(main(line.split()) for line in sys.argv[1:]))"
     environment = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": f"{folder}:{Path(__file__).parents[2]}"}
@@ -39,9 +39,13 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / str(number) / "out").iterdir()} for number in (1, 2)
     )
-    figures = {f"{name}.{suffix}" for name in ("iqm", "own_curves", "overview") for suffix in catalog.FIGURE_SUFFIXES}
+    figures = {
+        f"{name}.{suffix}"
+        for name in ("iqm", "own_curves", "overview", "training_time")
+        for suffix in catalog.FIGURE_SUFFIXES
+    }
     tables = {f"{name}.{suffix}" for name in catalog.table_names(1) for suffix in catalog.TABLE_SUFFIXES}
-    assert set(first) == figures | tables | {"aggregates.csv"}
+    assert set(first) == figures | tables | {"aggregates.csv", "explore.html"}
     assert first == second
 
 

@@ -35,6 +35,24 @@ def test_a_run_joins_by_its_files(tmp_path: Path) -> None:
     assert table.has_published
 
 
+def test_the_reproduction_of_m3_stands_beside_it(tmp_path: Path) -> None:
+    runs, reproduction = two_seeds(tmp_path), "M3 (independent reproduction)"
+    for methods, shown in ((["M3", "IRIS"], True), (["IRIS"], False), ([], True)):
+        table = score_cases.table_of("atari100k", runs, methods=methods)
+        assert (reproduction in set(table.methods.method)) == shown
+    alone = score_cases.table_of("atari100k", methods=["M3", "IRIS"])
+    assert alone.methods.method.tolist() == ["IRIS", "M3"]
+
+
+def test_runs_of_another_budget_are_not_ranked(tmp_path: Path) -> None:
+    whole = [write_run(tmp_path, variant="whole", steps=(100, 100_000), evaluations=())]
+    table = table_of([*whole, *two_seeds(tmp_path)], {"whole": "Whole", "tiny": "Tiny"})
+    results = aggregate(table, repetitions=20, seed=0, band_repetitions=20)
+    assert "Whole" in results.ranked
+    assert "Tiny" not in results.ranked
+    assert results.label("Tiny") == "Tiny (300 steps)"
+
+
 def test_provenance_of_runs_is_kept(tmp_path: Path) -> None:
     run = table_of(two_seeds(tmp_path), {}).runs.iloc[0]
     assert (run.method, run.variant, run.device, run.episodes) == ("tiny (ours)", "tiny", "Test CPU", 3)

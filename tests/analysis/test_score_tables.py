@@ -7,7 +7,7 @@ import pytest
 from score_cases import Results, write_run
 
 from m3.analysis import tables
-from m3.analysis.rendering import Cell, Mark, Table, to_html, to_latex, to_markdown
+from m3.analysis.rendering import Cell, Mark, Table, latex_parts, to_html, to_latex, to_markdown
 
 
 def marks(*texts: str, lower_is_better: bool = False) -> list[str]:
@@ -121,16 +121,32 @@ TABLE = Table(
 
 def test_latex() -> None:
     lines = to_latex(TABLE).splitlines()
-    assert lines[-7:] == [
+    assert lines[-9:] == [
+        "\\toprule",
         "Task & A\\_1 \\\\",
-        "\\midrule",
+        "\\midrule\\endhead",
         "x|y & \\textbf{$-$2} {\\scriptsize $\\pm$ 1} \\\\",
         "\\midrule",
         "Mean & \\underline{1} \\\\",
         "\\bottomrule",
-        "\\end{tabular}}",
+        "\\end{longtable}",
+        "}",
     ]
     assert all(line.startswith("%") for line in lines[:3])
+
+
+def test_a_wide_latex_table_is_split_into_parts_that_fit_a_line(published: dict[str, Results]) -> None:
+    scores, aggregates = published["dmc500k"]
+    table = tables.scores_table(aggregates, scores)
+    parts = latex_parts(table)
+    assert len(table.header) > 15
+    assert [column for part in parts for column in part if column] == list(range(1, len(table.header)))
+    assert all(part[0] == 0 and len(part) <= 10 for part in parts)
+    text = to_latex(table)
+    assert text.count("\\begin{longtable}") == text.count("\\end{longtable}") == len(parts)
+    rows = sum(map(len, table.sections))
+    assert sum(line.endswith("\\\\") for line in text.splitlines()) == len(parts) * (rows + 1)
+    assert "\\shortstack[r]{DreamerV3 (run \\\\ by TD-MPC2 \\\\ authors)}" in text
 
 
 def test_markdown() -> None:

@@ -76,7 +76,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["aggregate", "--scores", table, "--output", statistics, *bootstrap],
         ["figures", *made_of, "--output", str(figures), "--only", "iqm", "own_curves"],
         ["tables", *made_of, "--output", str(figures)],
-        ["overview", "--aggregates", statistics, "--output", str(figures.parent)],
+        ["overview", *made_of, "--output", str(figures.parent)],
     ):
         assert main(command) == 0
     return root
@@ -110,7 +110,39 @@ def problems(root: Path, capsys: pytest.CaptureFixture[str]) -> Problems:
 
 
 def test_what_the_suite_made_is_right(problems: Problems, capsys: pytest.CaptureFixture[str]) -> None:
-    assert problems(*(f"craftax1m/{name}" for name in FILES), "overview.pdf") == []
+    assert (
+        problems(
+            *(f"craftax1m/{name}" for name in FILES), "overview.pdf", "training_time.png", "overview.md", "explore.html"
+        )
+        == []
+    )
+
+
+def test_published_scores_are_followed_to_their_rows(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those beside a method from a file."""
+    (root / "mine.csv").write_text(f"method,task,seed,steps,score\nMine,{TASK},0,1000000,12\n")
+    monkeypatch.chdir(root)
+    scores, statistics, figures = "results/craftax1m/scores.h5", "results/craftax1m/aggregates.h5", "figures/craftax1m"
+    made_of = ["--scores", scores, "--aggregates", statistics, "--output", figures]
+    published = ["--published", "results/published", "--scores", "published", "--methods", "M3", "E3B"]
+    draws = ["--repetitions", "20", "--band-repetitions", "20"]
+    for command in (
+        ["collect", "--benchmark", "craftax1m", *published, "--score-files", "mine.csv", "--output", scores],
+        ["aggregate", "--scores", scores, *draws, "--output", statistics, "--csv", "aggregates.csv"],
+        ["figures", *made_of, "--only", "iqm", "profiles"],
+        ["tables", *made_of],
+    ):
+        assert main(command) == 0
+    files = [f"{figures}/{name}" for name in ("iqm.pdf", "profiles.png", "table_scores.md")]
+    assert main(["verify", *files]) == 0
+    capsys.readouterr()
+    rows = (root / "results/published/methods.csv").read_text()
+    (root / "results/published/methods.csv").write_text(rows.replace("craftax1m,E3B,yes", "craftax1m,E3B,no"))
+    assert main(["verify", files[0]]) == 1
+    expected = "methods: comparable of E3B is True in the file, now False"
+    assert f"problem: results/craftax1m/scores.h5: {expected}" in capsys.readouterr().out
 
 
 def test_another_score_is_found_at_its_origin(root: Path, problems: Problems) -> None:

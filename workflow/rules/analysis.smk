@@ -138,6 +138,7 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         name:
             f"overview_{suite.scope_name(scope)}"
         input:
+            scores=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.SCORE_TABLE),
             aggregates=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.AGGREGATES),
         output:
             **suite.overview_files(scope),
@@ -152,4 +153,5 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         params:
             folder=subpath(output.overview_pdf, parent=True),
         shell:
-            "python -m m3 overview --aggregates {input.aggregates} --output {params.folder} > {log} 2>&1"
+            "python -m m3 overview --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
+            " > {log} 2>&1"
