@@ -55,16 +55,17 @@ def compute(benchmark: str, runs: Sequence[Path], repetitions: int, folder: Path
 def draw(scores_file: Path, aggregates_file: Path, folder: Path, only: Sequence[str] | None) -> int:
     """Draw the figures of a table and its statistics, or some of them."""
     from m3.analysis import aggregates, catalog, figures, scores
+    from m3.analysis.captions import caption
     from m3.analysis.style import save, style
 
     table = scores.read(scores_file)
     statistics = aggregates.read(aggregates_file, table.benchmark)
-    names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
+    names = catalog.figure_names(table.benchmark, len(table.trained), table.has_published)
     for name in only or []:
         if name not in names:
             raise unknown_name(f"figure of {table.benchmark}", name, names)
     for name in only or names:
         with style():
-            save(figures.draw(name, statistics, table), folder, name)
+            save(figures.draw(name, statistics, table), folder, name, caption(name, statistics, table))
         print(folder / f"{name}.png")
     return 0

@@ -3,6 +3,7 @@
 Shapes: B batch, T blocks of L tokens, P predictions of K tokens, H heads, d head width, E = H * d.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,12 +192,19 @@ class AttentionNet(nn.Module):
             cache.filled = start + appended
             return x, Memory(cache, cache.filled)
 
+    def memory_bytes(self, batch: int) -> int:
+        """Tell the size of the cache that is made for ``batch`` sequences."""
+        return math.prod(self._buffers_shape(batch, self.room)) * self.cache_dtype.itemsize
+
+    def _buffers_shape(self, batch: int, room: int) -> tuple[int, ...]:
+        return (len(self.layers), 2, batch, self.heads, room, self.head_width)
+
     def _cache(self, memory: Memory, end: int, x: Tensor) -> Cache:
         """The memory's cache if it can be filled up to ``end``, else a new one with what the memory holds."""
         old = memory.cache
         if old is not None and old.filled == memory.position and end <= old.buffers.shape[4]:
             return old
-        shape = (len(self.layers), 2, len(x), self.heads, max(end, self.room), self.head_width)
+        shape = self._buffers_shape(len(x), max(end, self.room))
         buffers = torch.empty(shape, dtype=self.cache_dtype, device=x.device)
         if old is not None:
             buffers[..., : memory.position, :] = old.buffers[..., : memory.position, :]

@@ -60,6 +60,10 @@ class SequenceModel(nn.Module):
             Outputs (B, K, E), and the memory after the last block.
         """
 
+    def memory_bytes(self, batch: int) -> int | None:
+        """Tell how large the memory of ``batch`` sequences becomes until a window ends; none: not known."""
+        return None
+
 
 class Retention(SequenceModel):
     """The retentive network of M3 (section 3.2). Its memory is one matrix per head and layer, however many blocks."""
@@ -85,6 +89,9 @@ class Retention(SequenceModel):
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         _, outputs, memory = self.network(blocks, self._asked(len(blocks), 1), memory)
         return outputs[:, 0], memory
+
+    def memory_bytes(self, batch: int) -> int:
+        return self.network.memory_bytes(batch)
 
     def _asked(self, batch: int, predictions: int) -> Tensor:
         return self.placeholders.weight[: self._predicted].expand(batch, predictions, -1, -1)
@@ -113,6 +120,9 @@ class Attention(SequenceModel):
 
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         return self.network.extend(blocks, self.placeholders.expand(len(blocks), -1, -1), memory)
+
+    def memory_bytes(self, batch: int) -> int:
+        return self.network.memory_bytes(batch)
 
 
 def _own(settings: WorldModelSettings, shape: BlockShape) -> SequenceModel:

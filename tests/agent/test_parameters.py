@@ -13,6 +13,7 @@ from m3.config.experiment import Run
 from m3.config.loading import load_run
 from m3.reference.weights import unused_in_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
+from m3.tokenizers.image_fsq import FSQTokenizer
 
 ATARI = ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")})
 WALKER = ObservationSpec({"vector": ModalitySpec((24,), "float32")})
@@ -62,15 +63,28 @@ def test_parameter_counts_of_the_paper_and_of_simulus_a(
 ) -> None:
     benchmark, task = run
     agent = Agent(load_run(Run(benchmark, variant, task, seed=0)), observations, actions)
-
-    def count(module: nn.Module) -> int:
-        return sum(parameter.numel() for parameter in module.parameters())
-
     assert count(agent.tokenizer) == tokenizer
     assert count(agent.world_model) == world_model
     if in_reference is not None:
         assert count(agent.world_model) + unused_in_reference(agent) == in_reference
     assert count(agent.actor_critic) == controller
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(("actions", "controller"), [(18, 4_653_395), (4, 4_639_045)])
+def test_parameter_counts_of_fsq_image_tokens(actions: int, controller: int) -> None:
+    """As measured in the authors' Simulus-A; the rest is as with a codebook."""
+    agent = Agent(load_run(Run("atari100k", "fsq", "Alien", seed=0)), ATARI, DiscreteActions((actions,)))
+    image = agent.tokenizer.image
+    assert isinstance(image, FSQTokenizer)
+    parts = image.encoder, image.down, image.up, image.decoder
+    assert tuple(map(count, parts)) == (2_732_800, 771, 1_024, 2_733_059)
+    assert count(agent.tokenizer) == 5_467_654
+    assert count(agent.actor_critic) == controller
+    assert (image.tokens.count, image.tokens.vocabularies, image.view.shape) == (64, (512,), (256, 8, 8))
 
 
 @pytest.mark.parametrize("task", ["all_modalities", "vector"])
