@@ -1,7 +1,7 @@
 """Where scores come from: published files, the folders of own runs, and CSV files of other methods."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> S
     """
     given = load_benchmark(benchmark, config)
     info, tasks = Benchmark.of(benchmark, given), references(benchmark, given)
+    extra = [task for task in given.tasks if given.lacks_reference(task)]
     parts = []
     if sources.published is not None:
         methods = sources.methods or given.published or ALL
@@ -73,31 +74,28 @@ def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> S
             methods = tuple(dict.fromkeys([*methods, info.reproduction]))
         parts.append(read_published(sources.published, info, methods))
     if sources.runs:
-        parts.append(_with_references(read_own(sources.runs, info, sources.labels), tasks.task.tolist()))
+        parts.append(_without(extra, read_own(sources.runs, info, sources.labels)))
     if sources.files:
         taken = {str(name) for part in parts for name in part.methods.method}
         parts.append(read_score_files(sources.files, info, tasks.task.tolist(), taken))
     return combine(info, tasks, parts)
 
 
-def _with_references(own: Scores, tasks: Sequence[str]) -> Scores:
-    """Own scores on the tasks that have references; a note has those on the others, as they are."""
-    others = own.scores[~own.scores.task.isin(tasks)]
+def _without(extra: Sequence[str], own: Scores) -> Scores:
+    """Own scores but those on extra tasks, which no reference scores normalise: notes have these, as they are."""
+    others = own.scores[own.scores.task.isin(extra)]
     if others.empty:
         return own
-    kept = own.scores[own.scores.task.isin(tasks)].reset_index(drop=True)
-    notes = tuple(
+    new = [
         f"{row.method} on {row.task}, seed {row.seed}: {row.score:.4g}, which no reference scores normalise"
         for row in others.itertuples()
+    ]
+    scores, curves, runs = (
+        frame[~frame.task.isin(extra)].reset_index(drop=True) for frame in (own.scores, own.curves, own.runs)
     )
-    return replace(
-        own,
-        methods=own.methods[own.methods.method.isin(kept.method)].reset_index(drop=True),
-        scores=kept,
-        curves=own.curves[own.curves.task.isin(tasks)].reset_index(drop=True),
-        runs=own.runs[own.runs.task.isin(tasks)].reset_index(drop=True),
-        notes=own.notes + notes,
-    )
+    methods = own.methods[own.methods.method.isin(scores.method)].reset_index(drop=True)
+    notes = (*own.notes, *new)
+    return Scores(methods=methods, scores=scores, curves=curves, runs=runs, notes=notes)
 
 
 def references(benchmark: str, config: BenchmarkConfig) -> pd.DataFrame:

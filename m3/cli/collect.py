@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from m3.cli import variant_labels
-from m3.config.loading import CONFIG_FOLDER
 from m3.errors import UserError
 
 HELP = "gather published scores and those of finished runs of a benchmark in one table"
@@ -18,7 +17,7 @@ m3 collect --benchmark atari100k --published results/published --runs $RUN --out
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
     config = "where benchmarks/{benchmark}.yaml is, with its references and names (default: config)"
-    parser.add_argument("--config", type=Path, default=CONFIG_FOLDER, metavar="FOLDER", help=config)
+    parser.add_argument("--config", type=Path, default=Path("config"), metavar="FOLDER", help=config)
     parser.add_argument(
         "--published", type=Path, metavar="FOLDER", help="published scores (default: those that the package carries)"
     )

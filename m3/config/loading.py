@@ -100,10 +100,9 @@ def experiment_file(path: Path) -> Path:
     for place in (path, SHIPPED / path):
         if place.exists():
             return place
-    folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
-    near = {str(path.parent / other.name): other for folder in folders for other in folder.glob("*.yaml")}
-    found = get_close_matches(str(path), near, n=1, cutoff=0.8)
-    hint = f"; did you mean {found[0]}?" if found else ""
+    folder = path.parent if path.parent.is_dir() else SHIPPED / path.parent
+    found = get_close_matches(path.name, [other.name for other in folder.glob("*.yaml")], n=1, cutoff=0.8)
+    hint = f"; did you mean {path.parent / found[0]}?" if found else ""
     raise UserError(f"{path}: No such file or directory{hint}")
 
 

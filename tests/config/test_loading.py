@@ -185,9 +185,7 @@ def test_simulus_a_is_m3_with_attention_fsq_and_no_curiosity_after_collection() 
         *((benchmark, variant) for benchmark in ("dmc500k", "craftax1m") for variant in ("m3", "attention")),
     }
     assert "Breakout" in games
-    of = {
-        name: plan.settings(Run("atari100k", name, "Breakout", 0)) for name in ("m3", "attention", "fsq", "simulus-a")
-    }
+    of = {name: plan.runs[Run("atari100k", name, "Breakout", 0)] for name in ("m3", "attention", "fsq", "simulus-a")}
     world_model = of["attention"].world_model
     controller = of["m3"].controller.model_copy(update={"curiosity_while_collecting_only": True})
     changes = {"world_model": world_model, "tokenizer": of["fsq"].tokenizer, "controller": controller}
