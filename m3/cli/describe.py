@@ -2,7 +2,7 @@
 
 import argparse
 
-HELP = "tell an agent's observations, actions and numbers of parameters"
+HELP = "show an agent's observations, actions and numbers of parameters"
 
 EXAMPLES = """\
 m3 describe --benchmark atari100k --task Breakout

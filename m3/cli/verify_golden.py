@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "compute every quantity of the golden files in a folder, and tell which ones differ"
+HELP = "compute every quantity of the golden files in a folder, and show which ones differ"
 
 EXAMPLES = """\
 m3 verify-golden tests/golden
