@@ -42,3 +42,5 @@ rule download_pretrained:
     shell:
         "(curl --fail --silent --show-error --location --retry 3 --output {output.weights} {params.url:q}"
         " && echo '{params.sha256}  {output.weights}' | sha256sum --check) > {log} 2>&1"
+        " || (echo 'error: {wildcards.file} cannot be downloaded: put it into pretrained/ by hand (from {params.url}),"
+        " or set tokenizer.perceptual to none, as the variant no-perceptual does' >> {log}; exit 1)"
