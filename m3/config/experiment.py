@@ -164,6 +164,14 @@ class RunGroup(Settings):
             raise ValueError(f"must be 'all' or a list such as [{tasks}], got {tasks!r}")
         return tasks
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, seeds: object) -> object:
+        is_number = isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0
+        if seeds is not None and not isinstance(seeds, list | tuple) and not is_number:
+            raise ValueError(f"must be a number n, for seeds 0 to n - 1, or a list such as [0, 3], got {seeds!r}")
+        return seeds
+
 
 class Selection(Settings):
     """The runs that have all of the given names."""

@@ -51,6 +51,10 @@ def message(config: Path, command_line: dict[str, object] | None = None) -> str:
             VALID.replace("[Breakout]", "Breakout"),
             "own.yaml: runs[0].tasks: must be 'all' or a list such as [Breakout], got 'Breakout'",
         ),
+        (
+            VALID.replace("seeds: 1", "seeds: all"),
+            "own.yaml: runs[0].seeds: must be a number n, for seeds 0 to n - 1, or a list such as [0, 3], got 'all'",
+        ),
         (VALID.replace("seeds", "seed"), "own.yaml: runs[0]: unknown key 'seed': did you mean 'seeds'?"),
         (
             VALID + "overrides: [{where: {task: Breakot}, set: {epochs: 1}}]\n",
