@@ -11,10 +11,10 @@ from snakemake.io import report
 from m3.analysis import catalog
 from m3.analysis.score_files import tasks_in
 from m3.config.experiment import Experiment, Run, Statistics
-from m3.config.identity import resolved_name
 from m3.config.plan import Plan
 from m3.errors import UserError, unknown_name
 from m3.files.names import DIAGNOSIS, RESULTS, RUNS, SCORES, WEIGHTS
+from m3.files.run_folder import resolved_name
 
 PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
 REPORTED_SUFFIXES = ("png", "html")
