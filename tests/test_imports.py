@@ -56,10 +56,15 @@ def test_what_computes_knows_nothing_of_runs_on_disk() -> None:
         ("m3.data.replay", "m3.data.samplers"),
         ("m3.files.hdf5", "m3.files.provenance", "m3.files.run_folder", "m3.files.progress", "m3.files.tree"),
         ("m3.runs.status", "m3.runs.lease", "m3.runs.failure", "m3.runs.stops", "m3.runs.checkpoint"),
-        ("m3.analysis.statistics", "m3.analysis.published", "m3.analysis.scores"),
+        ("m3.analysis.score_files", "m3.analysis.sources", "m3.analysis.scores"),
         ("m3.environments", "m3.environments.toy"),
     ],
     ids=["the package itself", "config", "data", "files", "runs", "analysis", "environments"],
 )
 def test_what_needs_no_networks_imports_no_torch(modules: tuple[str, ...]) -> None:
     assert imported_by(*modules).isdisjoint(("torch", *SIMULATORS))
+
+
+def test_what_a_snakefile_reads_is_light() -> None:
+    light = ("m3.analysis.catalog", "m3.analysis.score_files", "m3.config.plan")
+    assert imported_by(*light).isdisjoint(("pandas", "matplotlib", "h5py"))
