@@ -11,6 +11,7 @@ from m3.errors import UserError
 
 ADDED: dict[str, Any] = {
     "controller.curiosity_while_collecting_only": False,
+    "compile": "none",
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

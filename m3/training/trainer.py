@@ -11,6 +11,7 @@ from m3.environments import Environment, VectorEnvironment
 from m3.seeding import Randomness, derive, randomness
 from m3.tokenizers.image_vqvae import Perceptual
 from m3.training.collector import Collector
+from m3.training.compilation import compile_imagination
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
 from m3.training.evaluator import play_episodes
@@ -67,6 +68,8 @@ class Trainer:
         image = self.agent.tokenizer.image
         if image is not None:
             self.components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
+        if settings.compile == "default":
+            compile_imagination(self.agent)
         if graphs:
             for component in self.components.values():
                 component.capture()

@@ -50,7 +50,7 @@ def nested(key: str, value: object) -> dict:
     return value
 
 
-OTHER_VALUES = {"controller.curiosity_while_collecting_only": True}
+OTHER_VALUES = {"controller.curiosity_while_collecting_only": True, "compile": "default"}
 
 
 @pytest.mark.parametrize("key", ADDED)
