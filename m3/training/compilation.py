@@ -1,8 +1,6 @@
 """Kernels by torch's compiler, where the settings ask for them."""
 
 from torch import nn
-from torch._inductor.cpp_builder import get_cpp_compiler
-from torch._inductor.exc import InvalidCxxCompiler
 
 from m3.errors import UserError
 from m3.nn.retnet import RetNet
@@ -17,6 +15,10 @@ def compile_imagination(agent: nn.Module) -> None:
     Raises:
         UserError: there is no C++ compiler.
     """
+    # the compiler takes a second to import
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler as error:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+import torch._inductor.cpp_builder
 from components import missing
+from torch._inductor.exc import InvalidCxxCompiler
 from torch.testing import assert_close
 from toy_runs import toy_settings, toy_trainer
 
@@ -20,7 +22,6 @@ from m3.runs.progress import finish
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import train
 from m3.seeding import randomness
-from m3.training import compilation
 from m3.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -107,8 +108,8 @@ def test_a_compiled_run_that_crashes_is_the_run_that_does_not(
 
 def test_a_machine_without_a_compiler_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> str:
-        raise compilation.InvalidCxxCompiler
+        raise InvalidCxxCompiler
 
-    monkeypatch.setattr(compilation, "get_cpp_compiler", none)
+    monkeypatch.setattr(torch._inductor.cpp_builder, "get_cpp_compiler", none)
     with pytest.raises(UserError, match=r"needs a C\+\+ compiler"):
         toy_trainer(toy_settings(TASK, compile="default"))
