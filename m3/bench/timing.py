@@ -16,9 +16,6 @@ import torch
 from m3.agent.policy import Policy
 from m3.bench.operations import OperationCount
 from m3.bench.synthetic import RandomEnvironment, random_lpips
-from m3.config.experiment import Run
-from m3.config.layers import Layer, validate
-from m3.config.loading import load_benchmark, load_run
 from m3.config.schema import Compile, Precision, RunSettings
 from m3.environments import VectorEnvironment
 from m3.files.names import CHECKPOINTS
@@ -242,6 +239,10 @@ def bench_settings(
 
     Without ``perceptual``, the tokenizer's perceptual distance is left out.
     """
+    from m3.config.experiment import Run  # the rest of this module needs no YAML
+    from m3.config.layers import Layer, validate
+    from m3.config.loading import load_benchmark, load_run
+
     loaded = load_benchmark(benchmark)
     settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0))
     content = settings.model_dump()

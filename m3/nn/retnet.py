@@ -36,6 +36,8 @@ class _Layout(NamedTuple):
 
 
 _KEPT_LAYOUTS = 64
+_COMPILED_FORMS = 64
+"""Of the layers of all networks in a process, which share one code: each has at most four, by blocks and memory."""
 
 _Layers = Callable[[Tensor, _Layout, tuple[Tensor | None, ...], bool], tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -155,6 +157,8 @@ class RetNet(nn.Module):
         slower compiled, as dropout is.
         """
         self._compiled = torch.compile(self._run_layers, fullgraph=True, dynamic=False)
+        dynamo = torch._dynamo.config
+        dynamo.recompile_limit = max(dynamo.recompile_limit, _COMPILED_FORMS)
 
     def forward(
         self, context: Tensor, predictions: Tensor, memory: Memory, context_outputs: bool = False

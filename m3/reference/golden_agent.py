@@ -21,8 +21,8 @@ from m3.config.schema import (
     WorldModelSettings,
 )
 from m3.nn.distributions import Uniforms
-from m3.reference.golden import GoldenFile
 from m3.nn.precision import tf32_products
+from m3.reference.golden import GoldenFile
 from m3.reference.weights import from_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
 from m3.world_model.imagination import Imagination

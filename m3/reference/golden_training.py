@@ -296,7 +296,9 @@ def _compare_gradients(name: str, ours: Mapping[str, Tensor], expected: Mapping[
         return Comparison(f"{name} ({missing[0]} has none)", float("inf"), 0.0)
     order = sorted(expected)
     flat = torch.cat([expected[key].flatten() for key in order])
-    return compare_relative(name, torch.cat([ours[key].flatten() for key in order]), flat.cpu().numpy(), VALUE_TOLERANCE)
+    return compare_relative(
+        name, torch.cat([ours[key].flatten() for key in order]), flat.cpu().numpy(), VALUE_TOLERANCE
+    )
 
 
 def _compare_parameters(
