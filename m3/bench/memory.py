@@ -1,17 +1,11 @@
 """How much of a GPU's memory a step takes at most, counted without one."""
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from m3.bench.fake.device import CUDA, fake_cuda
-from m3.bench.timing import Bench
-from m3.config.schema import RunSettings
 
 
 class LiveMemory(TorchDispatchMode):
@@ -46,20 +40,3 @@ class LiveMemory(TorchDispatchMode):
 
         self._known[key] = weakref.ref(storage, forget)
         self.live += size
-
-
-@contextmanager
-def _bench(settings: RunSettings, stored_steps: int) -> Iterator[tuple[Bench, LiveMemory]]:
-    with fake_cuda(), LiveMemory() as memory:
-        yield Bench(settings, CUDA, stored_steps), memory
-
-
-def peak_memory(settings: RunSettings, part: str, stored_steps: int) -> int:
-    """Count the most bytes on the device during a component's step, after a first one; weights and optimisers included."""
-    with _bench(settings, stored_steps) as (bench, memory):
-        work = bench.work(part)
-        next(work)
-        memory.peak = memory.live
-        next(work)
-        work.close()
-        return memory.peak

@@ -17,6 +17,7 @@ class BenchOptions(NamedTuple):
     stored_steps: int
     parts: list[str]
     graphs: bool = False
+    recompute: bool = False
 
 
 def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
         default="none",
         help="default: imagination by torch's compiler; graphs: steps captured as CUDA graphs (default: none)",
     )
+    parser.add_argument("--recompute", action="store_true", help="layers of the world model again in its backward pass")
     parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
 
 
@@ -70,4 +72,4 @@ def read_options(args: argparse.Namespace) -> BenchOptions:
     if asked != "all" and asked not in parts:
         raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *parts])
     chosen = parts if asked == "all" else [asked]
-    return BenchOptions(settings, device, args.stored_steps, chosen, args.compile == "graphs")
+    return BenchOptions(settings, device, args.stored_steps, chosen, args.compile == "graphs", args.recompute)

@@ -57,9 +57,17 @@ class Bench:
         device: where the networks are.
         stored_steps: steps in the replay.
         graphs: whether steps are captured and replayed.
+        recompute: whether the world model's layers are computed again in its backward pass.
     """
 
-    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int, graphs: bool = False) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        device: torch.device,
+        stored_steps: int,
+        graphs: bool = False,
+        recompute: bool = False,
+    ) -> None:
         self.settings = settings
         self.device = device
         family = settings.environment.family
@@ -68,7 +76,7 @@ class Bench:
         perceptual: Lpips | None = None
         if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
             perceptual = random_lpips().to(device)
-        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device, graphs)
+        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device, graphs, recompute)
         self._fill(environment, stored_steps)
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:

@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "`compile: default`, whose results are others, is a setting of the run)",
     )
     parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute the world model's layers again in its backward pass: less memory, slower, the same results",
+    )
+    parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
     parser.add_argument(
@@ -114,6 +119,7 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
         pretrained=args.pretrained,
         deterministic=args.deterministic,
         graphs=args.compile == "graphs",
+        recompute=args.recompute,
         stop=stop,
         wait=args.wait,
         following=following(args.run, settings, args.track, not args.no_media),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from m3.nn import retention
 from m3.nn.blocks import BlockOrder, block_order, from_blocks, to_blocks
@@ -136,6 +137,8 @@ class RetNet(nn.Module):
         self.register_buffer("frequencies", retention.rotary_frequencies(width // heads), persistent=False)
         self._layouts: dict[tuple[int, ...], _Layout] = {}
         self._compiled: _Layers | None = None
+        self.recompute = False
+        """Whether the backward pass computes each layer once more, instead of keeping what is within it: same bits."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RetNet":
         """Move or convert the parameters; the constants only move: decays are too close to 1 to be rounded."""
@@ -194,7 +197,11 @@ class RetNet(nn.Module):
         states = []
         for i, layer in enumerate(self.layers):
             keep = context_outputs or i + 1 < len(self.layers)
-            x, state = layer(x, layout, self.causal, initial[i], keep)
+            given = x, layout, self.causal, initial[i], keep
+            if self.recompute and torch.is_grad_enabled():
+                x, state = checkpoint(layer, *given, use_reentrant=False)
+            else:
+                x, state = layer(*given)
             states.append(state)
         return x, tuple(states)
 

@@ -62,6 +62,7 @@ def _trained(
             state = trainer.state_dict()
             trainer = Bench(settings, device, stored_steps, graphs).trainer
             trainer.load_state_dict(state)
+        trainer.tokens.forget()  # as an epoch does, before the tokenizer trains
         for name in COMPONENTS:
             if name not in trainer.components:
                 continue

@@ -30,7 +30,7 @@ class Extent:
 
     variant: "m3", the paper's sizes, or "tiny". stored_steps: in the replay. steps, warmup: of each timing.
     at_once: runs that share the device. training_seconds: of both trainings together. every_way: whether all benchmarks
-    are timed in all ways, or DMC alone is.
+    are timed in all ways, or DMC in float32 alone is.
     """
 
     variant: str
@@ -42,6 +42,8 @@ class Extent:
     every_way: bool
 
 
+_MODES = {"none": None, "graphs": COMPONENTS, "recompute": ("world_model",), "default": ("controller",)}
+"""Ways of computing, and the parts that each changes; none: all are timed."""
 FULL = Extent("m3", 5000, 20, 6, (2, 5), 1200.0, every_way=True)
 REHEARSAL = Extent("tiny", 200, 2, 5, (2,), 40.0, every_way=False)
 
@@ -78,11 +80,11 @@ def _version(package: str) -> str | None:
 def _timings(device: torch.device, extent: Extent) -> Iterator[Measurement]:
     for benchmark in TASKS:
         for precision in get_args(Precision):
-            for mode in ("none", "graphs", "default"):
-                if extent.every_way or benchmark == "dmc500k" or (precision, mode) == ("fp32", "none"):
+            for mode in _MODES:
+                if extent.every_way or (benchmark == "dmc500k" and "fp32" in precision) or mode == "none":
                     name = f"time {benchmark} {precision} {mode}"
                     yield Measurement(name, partial(_time, device, extent, benchmark, precision, mode, 1))
-        for count in extent.at_once:
+        for count in extent.at_once if extent.every_way or benchmark == "dmc500k" else ():
             name = f"time {benchmark} bf16 none, {count} at once"
             yield Measurement(name, partial(_time, device, extent, benchmark, "bf16", "none", count))
 
@@ -92,12 +94,9 @@ def _time(
 ) -> dict[str, Any]:
     """Time the parts that a way of computing changes; project a run's hours from one alone."""
     settings = fixed_settings(benchmark, extent.variant, precision, "default" if mode == "default" else "none")
-    parts = timed_parts(settings)
-    if mode == "graphs" or at_once > 1:
-        parts = [part for part in parts if part in COMPONENTS]
-    elif mode == "default":
-        parts = ["controller"]
-    options = BenchOptions(settings, device, extent.stored_steps, parts, mode == "graphs")
+    changed = COMPONENTS if at_once > 1 else _MODES[mode]
+    parts = [part for part in timed_parts(settings) if changed is None or part in changed]
+    options = BenchOptions(settings, device, extent.stored_steps, parts, mode == "graphs", mode == "recompute")
     timings = time_parts(options, extent.steps, extent.warmup, at_once)
     hours = projected_hours(settings, timings)
     where = {"benchmark": benchmark, "precision": precision, "compile": mode, "at_once": at_once}

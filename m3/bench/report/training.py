@@ -32,7 +32,7 @@ def train_for(settings: RunSettings, folder: Path, device: str, graphs: bool, se
     Raises:
         LeftOut: a package is missing.
     """
-    needed = _NEEDED | _SIMULATORS[settings.environment.family]
+    needed = _NEEDED | _SIMULATORS.get(settings.environment.family, {})
     if missing := sorted(package for module, package in needed.items() if find_spec(module) is None):
         raise LeftOut(f"training needs {', '.join(missing)}: pip install {' '.join(missing)}")
     from m3.errors import UserError
