@@ -242,17 +242,18 @@ def bench_settings(
     precision: Precision | None = None,
     perceptual: bool = True,
     compile_: Compile = "none",
+    size: str | None = None,
 ) -> RunSettings:
     """Make the settings of a benchmark's runs, with another batch size of all components or precision where given.
 
-    Without ``perceptual``, the tokenizer's perceptual distance is left out.
+    Without ``perceptual``, the tokenizer's perceptual distance is left out. ``size`` is as for ``load_run``.
     """
     from m3.config.experiment import Run  # the rest of this module needs no YAML
     from m3.config.layers import Layer, validate
     from m3.config.loading import load_benchmark, load_run
 
     loaded = load_benchmark(benchmark)
-    settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0))
+    settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0), size=size)
     content = settings.model_dump()
     if batch_size is not None:
         for part in COMPONENTS:

@@ -211,12 +211,12 @@ class _PlayedController(ControllerComponent):
         self._imagined = {
             name: golden.tensor(f"{section}/sampled/tokens/{name}") for name in loaded.agent.world_model.specs
         }
-        self._ends = golden.tensor(f"{section}/sampled/end")
+        self._terminations = golden.tensor(f"{section}/sampled/end")
         self.quantities: list[dict[str, Tensor]] = []
 
-    def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
+    def rollout(self, batch: ControllerBatch, uniforms: Uniforms, curious: bool = True) -> Trajectory:
         outcomes = self._outcomes(len(self.quantities))
-        trajectory = super().rollout(batch, _PlayedUniforms(outcomes))
+        trajectory = super().rollout(batch, _PlayedUniforms(outcomes), curious)
         assert next(outcomes, None) is None, "fewer outcomes were drawn than played back"
         self.quantities.append(
             {
@@ -231,14 +231,14 @@ class _PlayedController(ControllerComponent):
 
     def _outcomes(self, step: int) -> Iterator[Tensor]:
         """Yield what the optimiser step drew, in the order of drawing."""
-        classes, ends = self._classes[step], self._ends[step]
+        classes, terminations = self._classes[step], self._terminations[step]
         for t in range(classes.shape[1]):
             yield classes[:, t]
-            if t < ends.shape[1]:
+            if t < terminations.shape[1]:
                 for tokens in self._imagined.values():
                     now = tokens[step][:, t]
                     yield now if now.ndim == 3 else now[..., None]
-                yield ends[:, t]
+                yield terminations[:, t]
 
 
 def _step_comparisons(
@@ -255,7 +255,7 @@ def _step_comparisons(
     scalars = []
     gradients: dict[str, Tensor] = {}
     for step in range(steps):
-        scalars.append(_train_one_step(component, golden.device, epoch=step + 1))
+        scalars.append(train_one_step(component, epoch=step + 1))
         if step == max(first_shown, 0):
             parameters = loaded.agent.named_parameters()
             gradients = {name: p.grad.clone() for name, p in parameters if p.grad is not None}
@@ -276,9 +276,9 @@ def _step_comparisons(
     yield from _compare_parameters(f"{section}/final", state, expected, expected_gradients)
 
 
-def _train_one_step(component: Component, device: torch.device, epoch: int) -> dict[str, float]:
+def train_one_step(component: Component, epoch: int) -> dict[str, float]:
     """Train for an epoch, which has one step; returns the step's scalars by their names in the component."""
-    training = component.train(randomness(device, 0, epoch), epoch)
+    training = component.train(randomness(component.device, 0, epoch), epoch)
     while True:
         try:
             next(training)

@@ -11,7 +11,7 @@ from m3.environments import Environment, VectorEnvironment
 from m3.errors import UserError
 from m3.nn.retnet import RetNet
 from m3.seeding import Randomness, derive, randomness
-from m3.tokenizers.image_vqvae import Perceptual
+from m3.tokenizers.base import Perceptual
 from m3.training.collector import Collector
 from m3.training.compilation import compile_imagination
 from m3.training.component import Component

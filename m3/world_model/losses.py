@@ -30,13 +30,13 @@ class WorldModelLosses(NamedTuple):
 
     observations: Tensor
     rewards: Tensor
-    ends: Tensor
+    terminations: Tensor
     curiosity: Tensor
     per_window: Tensor
 
     @property
     def total(self) -> Tensor:
-        return self.observations + self.rewards + self.ends + self.curiosity
+        return self.observations + self.rewards + self.terminations + self.curiosity
 
 
 def _mean(losses: Tensor, weights: Tensor) -> Tensor:
@@ -48,15 +48,20 @@ def _mean_per_window(losses: Tensor, weights: Tensor) -> Tensor:
 
 
 def world_model_losses(
-    model: WorldModel, batch: WorldModelBatch, codebooks: Mapping[str, Tensor], context_length: int
+    model: WorldModel,
+    batch: WorldModelBatch,
+    codebooks: Mapping[str, Tensor],
+    context_length: int,
+    curious: bool = True,
 ) -> WorldModelLosses:
     """All losses of a batch (M3 section 3.2).
 
-    Observations count from step ``context_length`` on; rewards and ends of step t count where t and t + 1 are real.
+    Observations count from step ``context_length`` on; rewards and terminations of step t count where t and
+    t + 1 are real. The ensemble, if the model has one, learns where ``curious``.
     """
     blocks = model.embed({name: t[:, :-1] for name, t in batch.tokens.items()}, batch.actions[:, :-1], codebooks)
     steps = blocks.shape[1]
-    outputs, _ = model.predict(blocks, model.empty_memory(), steps)
+    outputs = model.predict(blocks, steps)
 
     predicted = model.split(outputs[:, context_length - 1 :])
     targets = {name: t[:, context_length:] for name, t in batch.tokens.items()}
@@ -76,11 +81,12 @@ def world_model_losses(
         end_logits.flatten(0, 1), batch.terminated[:, :-1].long().flatten(), reduction="none"
     ).view_as(followed)
 
-    curiosity = model.curiosity.loss(predicted, targets, observed) if model.curiosity else followed.new_zeros(())
+    ensemble = model.curiosity if curious else None
+    curiosity = ensemble.loss(predicted, targets, observed) if ensemble else followed.new_zeros(())
     return WorldModelLosses(
         observations=_mean(step_losses, observed),
         rewards=_mean(reward_losses, followed),
-        ends=_mean(end_losses, followed),
+        terminations=_mean(end_losses, followed),
         curiosity=curiosity,
         per_window=(_mean_per_window(step_losses, observed) + _mean_per_window(reward_losses, followed)).detach(),
     )

@@ -49,7 +49,7 @@ def test_a_compiled_step_is_the_step_up_to_rounding(precision: str, tolerance: f
 
 def test_the_compiler_makes_what_imagines_and_nothing_that_learns() -> None:
     trainer = toy_trainer(toy_settings(TASK, compile="default"))
-    retnet = trainer.agent.world_model.retnet
+    retnet = trainer.agent.world_model.sequence.network
     calls: list[bool] = []
     run = retnet._run_layers
     retnet._compiled = lambda *given: calls.append(torch.is_grad_enabled()) or run(*given)

@@ -29,7 +29,7 @@ def test_the_bits_are_the_same(precision: str, monkeypatch: pytest.MonkeyPatch) 
     assert settings.world_model.dropout > 0
     expected = trained(toy_trainer(settings))
     recomputing = toy_trainer(settings)
-    network = recomputing.agent.world_model.retnet
+    network = recomputing.agent.world_model.sequence.network
     network.recompute = True
     calls = []
     checkpoint = retnet.checkpoint

@@ -33,7 +33,7 @@ def parallel_outputs(agent: Agent, tokens: dict[str, Tensor], actions: Tensor) -
     """Prediction outputs (B, T, K, E) of the steps after each block, all at once as in training."""
     model = agent.world_model
     blocks = model.embed(tokens, actions, agent.tokenizer.codebooks)
-    return model.predict(blocks, model.empty_memory(), actions.shape[1])[0]
+    return model.predict(blocks, actions.shape[1])
 
 
 @pytest.mark.parametrize("task", ["mixed", "vector", "image"])
@@ -75,7 +75,7 @@ def test_next_tokens_and_ends_are_drawn_from_their_heads() -> None:
         drawn = state.observation[name][:, 1, -1]
         frequencies = torch.bincount(drawn, minlength=len(probabilities)) / draws
         assert_close(frequencies, probabilities, atol=0.03, rtol=0)
-    assert_close(step.end.float().mean(), model.end_head(output[0, -1]).softmax(-1)[1], atol=0.03, rtol=0)
+    assert_close(step.terminated.float().mean(), model.end_head(output[0, -1]).softmax(-1)[1], atol=0.03, rtol=0)
 
 
 def test_what_was_imagined_is_what_goes_on() -> None:
