@@ -1,5 +1,6 @@
 """Final scores of a trained run."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
