@@ -13,7 +13,7 @@ python -m m3 gpu-report build/rehearsal --rehearse      # everything at small si
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        f"{HELP}. Without PyYAML, tqdm, psutil and simulators it does without the trainings, without matplotlib "
+        f"{HELP}\n\nWithout PyYAML, tqdm, psutil and simulators it does without the trainings, without matplotlib\n"
         "without figures, and says so."
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the report")

@@ -1,6 +1,6 @@
 """What a run has experienced, as a file that offline-RL tools read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from m3.data.replay import Replay, Rows

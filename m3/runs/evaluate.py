@@ -1,6 +1,5 @@
 """Final scores of a trained run."""
 
-from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path

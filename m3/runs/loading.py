@@ -9,7 +9,7 @@
 An observation is a mapping from modality to array, as the environments of ``agent.make_environment()`` give it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path

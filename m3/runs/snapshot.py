@@ -1,6 +1,5 @@
 """A run looked at before it is finished: what a finished one leaves, as of its newest checkpoint."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple

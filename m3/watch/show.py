@@ -1,6 +1,6 @@
 """What ``python -m m3 watch`` shows, and where."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, takewhile
