@@ -30,7 +30,7 @@ class Extent:
 
     variant: "m3", the paper's sizes, or "tiny". stored_steps: in the replay. steps, warmup: of each timing.
     at_once: runs that share the device. training_seconds: of both trainings together. every_way: whether all benchmarks
-    are timed in all ways, or DMC in float32 alone is.
+    are timed in all ways; if not, DMC is in all precisions and in all ways of float32, the others as they are.
     """
 
     variant: str
@@ -81,7 +81,8 @@ def _timings(device: torch.device, extent: Extent) -> Iterator[Measurement]:
     for benchmark in TASKS:
         for precision in get_args(Precision):
             for mode in _MODES:
-                if extent.every_way or (benchmark == "dmc500k" and "fp32" in precision) or mode == "none":
+                ordinary = (precision == "fp32") + (mode == "none")
+                if extent.every_way or ordinary >= (1 if benchmark == "dmc500k" else 2):
                     name = f"time {benchmark} {precision} {mode}"
                     yield Measurement(name, partial(_time, device, extent, benchmark, precision, mode, 1))
         for count in extent.at_once if extent.every_way or benchmark == "dmc500k" else ():
