@@ -31,7 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument(
-        "--graphs", action="store_true", help="capture training steps as CUDA graphs: the same results, less launching"
+        "--compile",
+        choices=("none", "graphs"),
+        default="none",
+        help="graphs: capture training steps as CUDA graphs, with the same results and less launching (default: none; "
+        "`compile: default`, whose results are others, is a setting of the run)",
+    )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute the world model's layers again in its backward pass: less memory, slower, the same results",
     )
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
@@ -109,7 +118,8 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
         interval=CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs),
         pretrained=args.pretrained,
         deterministic=args.deterministic,
-        graphs=args.graphs,
+        graphs=args.compile == "graphs",
+        recompute=args.recompute,
         stop=stop,
         wait=args.wait,
         following=following(args.run, settings, args.track, not args.no_media),

@@ -18,6 +18,11 @@ Precision = Literal["fp32", "tf32", "bf16"]
 fp32). bf16: linear layers and convolutions multiply in bfloat16; weights, optimiser, positions, decays, memories, code
 distances, LSTM, logits, losses and returns stay float32."""
 
+Compile = Literal["none", "default"]
+"""none: torch's own kernels. default: torch's compiler makes those of the imagined world model, where they round
+otherwise, so that this is a part of what a run is. That steps are captured as CUDA graphs is not: they come to the same
+bits, and the command that trains is told."""
+
 TRAINING_VERSION = 5
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
 
@@ -315,6 +320,8 @@ class RunSettings(Settings):
     """How rewards and values are predicted: HL-Gauss, or squared error on symlog'ed scalars."""
     precision: Precision = "fp32"
     """Number format of the networks' products while training; collecting and evaluating use float32."""
+    compile: Compile = "none"
+    """Who makes the kernels of imagination; ``default`` needs a C++ compiler (on a GPU, Triton)."""
     sequences: Sequences
     collection: Collection
     evaluation: Evaluation

@@ -1,6 +1,8 @@
 """YAML as this project reads and writes it: no duplicate keys, floats as in YAML 1.2, one canonical form."""
 
+import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,16 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
 
 
 def dump_yaml(content: dict[str, Any]) -> str:
-    """The canonical text of plain content: keys sorted, so that equal content gives equal bytes."""
+    """The canonical text of content that JSON has too: keys sorted, so that equal content gives equal bytes."""
+    if not content:
+        return "{}\n"
+    return "".join(_dump_section(json.dumps({key: content[key]}, sort_keys=True)) for key in sorted(content))
+
+
+@lru_cache(maxsize=4096)
+def _dump_section(section: str) -> str:
+    """One key and its value, given as JSON: an experiment's runs have most sections in common."""
+    content = json.loads(section)
     text = _dump(content, getattr(yaml, "CSafeDumper", yaml.SafeDumper))
     # libyaml, which is quick, writes the same but for characters beyond 16 bits.
     return _dump(content, yaml.SafeDumper) if "\\U" in text else text

@@ -48,6 +48,7 @@ def train(
     wait: bool = False,
     following: AbstractContextManager[AfterEpoch] | None = None,
     graphs: bool = False,
+    recompute: bool = False,
 ) -> bool:
     """Train a run to its end, from its newest checkpoint if it has one, and leave weights and metrics in its folder.
 
@@ -62,6 +63,8 @@ def train(
         wait: for another process that trains the run, instead of refusing.
         following: gives what is called after each epoch, for example to show what was measured.
         graphs: capture steps and replay them (CUDA graphs), with the same results.
+        recompute: compute the world model's layers again in its backward pass instead of keeping what is in them: less
+            memory, the same results.
 
     Returns:
         whether the run is finished. If not, the process was stopped, and the next call continues the run.
@@ -86,7 +89,7 @@ def train(
         where = select_device(device)
         be_deterministic(where, also_on_gpu=deterministic)
         after_epoch = resources.enter_context(following) if following is not None else None
-        trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs)
+        trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute)
         _say_start(trainer, folder, progress)
         checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings))
         saver = Saver(checkpoints, interval, lease, progress, stop)
@@ -146,13 +149,14 @@ def set_up(
     perceptual: Perceptual | None,
     resources: ExitStack,
     graphs: bool = False,
+    recompute: bool = False,
 ) -> Trainer:
     """Make the run as it is before its first epoch. Environments are closed with ``resources``."""
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")
     test_environments = resources.enter_context(VectorEnvironment(make_test, settings.evaluation.environments))
-    trainer = Trainer(settings, environment, test_environments, perceptual, device, graphs)
+    trainer = Trainer(settings, environment, test_environments, perceptual, device, graphs, recompute)
     if settings.tokenizer is not None and trainer.agent.tokenizer.image is None:
         raise UserError("the environment shows no images: leave the `tokenizer` section out of the settings")
     return trainer
