@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from m3.errors import UserError
-from m3.files.atomic import atomic_file
+from m3.files.atomic import Fence, atomic_file
 from m3.files.provenance import ATTRIBUTES, Provenance
 
 Tree = Mapping[str, Union["Tree", np.ndarray, list[str], int, float, str, bool, None]]
@@ -37,7 +37,14 @@ _ADVICE_IF_OURS = "if M3 wrote it, run the command that makes it again"
 _STRINGS = h5py.string_dtype("utf-8")
 
 
-def write(path: Path, format: str, content: Tree, provenance: Provenance, version: int = 1) -> None:
+def write(
+    path: Path,
+    format: str,
+    content: Tree,
+    provenance: Provenance,
+    version: int = 1,
+    fence: Fence | None = None,
+) -> None:
     """Write a file, atomically.
 
     Args:
@@ -47,16 +54,20 @@ def write(path: Path, format: str, content: Tree, provenance: Provenance, versio
             provenance attribute.
         provenance: what made the content.
         version: version of the format.
+        fence: the right to write the file, where only one process may.
 
     Raises:
         UserError: the folder cannot be written.
+        OccupiedError: by the fence.
     """
-    with create(path, format, provenance, version) as file:
+    with create(path, format, provenance, version, fence) as file:
         fill(file, content)
 
 
 @contextmanager
-def create(path: Path, format: str, provenance: Provenance, version: int = 1) -> Iterator[h5py.File]:
+def create(
+    path: Path, format: str, provenance: Provenance, version: int = 1, fence: Fence | None = None
+) -> Iterator[h5py.File]:
     """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``."""
     buffer = io.BytesIO()
     # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
@@ -65,7 +76,7 @@ def create(path: Path, format: str, provenance: Provenance, version: int = 1) ->
             _set_attribute(file, name, value)
         yield file
     data = buffer.getbuffer()
-    with atomic_file(path) as output:
+    with atomic_file(path, fence) as output:
         output.write(_header(hashlib.sha256(data[_HEADER_BYTES:]).hexdigest()))
         output.write(data[_HEADER_BYTES:])
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from m3.files.atomic import atomic_file
+from m3.files.atomic import Fence, atomic_file
 from m3.files.names import PROGRESS
+from m3.reading import read_bytes
 
 AttemptState = Literal["setting up", "training", "finished", "stopped", "failed"]
 
@@ -67,7 +68,7 @@ class ProgressRecord(BaseModel):
 def read_progress(folder: Path, config_hash: str) -> ProgressRecord | None:
     """Read how far a run is; none where it has not begun with these settings or the file cannot be understood."""
     try:
-        record = ProgressRecord.model_validate_json((folder / PROGRESS).read_bytes())
+        record = ProgressRecord.model_validate_json(read_bytes(folder / PROGRESS))
     except (OSError, ValidationError):
         return None
     return record if record.config_hash == config_hash else None
@@ -78,9 +79,9 @@ def schema_text() -> str:
     return json.dumps(ProgressRecord.model_json_schema(mode="serialization"), indent=1, sort_keys=True) + "\n"
 
 
-def write_progress(folder: Path, record: ProgressRecord) -> None:
-    """Write the file, atomically. Raises UserError where the folder cannot be written."""
-    with atomic_file(folder / PROGRESS) as file:
+def write_progress(folder: Path, record: ProgressRecord, fence: Fence | None = None) -> None:
+    """Write the file, atomically. Raises UserError where the folder cannot be written, OccupiedError by the fence."""
+    with atomic_file(folder / PROGRESS, fence) as file:
         file.write(record.model_dump_json(indent=1).encode() + b"\n")
 
 

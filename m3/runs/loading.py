@@ -29,6 +29,7 @@ from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
 from m3.files.run_folder import checkpoint_folder, read_settings
 from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.manifest import understood
 from m3.runs.weights import load_weights
 from m3.seeding import randomness
 from m3.specs import ActionSpec, ObservationSpec
@@ -124,7 +125,8 @@ def newest_checkpoint(run: Path) -> Checkpoint:
     state = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings)).load_latest(replay)
     if state is None:
         raise UserError(f"{run} has no checkpoint: train it first")
-    return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
+    with understood(run):
+        return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
 
 
 def load(path: Path | str, device: str = "cpu") -> LoadedAgent:
@@ -140,8 +142,9 @@ def load(path: Path | str, device: str = "cpu") -> LoadedAgent:
     path, chosen = Path(path), select_device(device)
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
         checkpoint = newest_checkpoint(path)
-        state = to_tensors(checkpoint.trainer["agent"])
-        return _build(checkpoint.settings, state, checkpoint.trainer["collector"]["agent_steps"], chosen)
+        with understood(path):
+            state, agent_steps = to_tensors(checkpoint.trainer["agent"]), checkpoint.trainer["collector"]["agent_steps"]
+        return _build(checkpoint.settings, state, agent_steps, chosen)
     weights = load_weights(_weights_file(path))
     return _build(weights.settings, weights.state, weights.agent_steps, chosen)
 

@@ -79,16 +79,16 @@ def train(
         if lease is None:
             return False
         resources.enter_context(lease)
-        resources.enter_context(_noting_the_end(folder, stop, progress))
+        resources.enter_context(_noting_the_end(folder, lease, stop, progress))
         refuse_other_settings(folder, settings)
-        failures = FailureRecord(folder / FAILURE, config_hash(settings))
+        failures = FailureRecord(folder / FAILURE, config_hash(settings), lease)
         failures.raise_if_final()
         where = select_device(device)
         be_deterministic(where, also_on_gpu=deterministic)
         after_epoch = resources.enter_context(following) if following is not None else None
         trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs)
         _say_start(trainer, folder, progress)
-        checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings))
+        checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings), lease)
         saver = Saver(checkpoints, interval, lease, progress, stop)
         saver.restore(trainer, where)
         finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
@@ -118,9 +118,9 @@ def _claim(folder: Path, wait: bool, stop: Stop, progress: RunProgress) -> Lease
 
 
 @contextmanager
-def _noting_the_end(folder: Path, stop: Stop, progress: RunProgress) -> Iterator[None]:
+def _noting_the_end(folder: Path, lease: Lease, stop: Stop, progress: RunProgress) -> Iterator[None]:
     """Keep the progress file within the block, and write into it what ends the block early."""
-    progress.keep_file(folder)
+    progress.keep_file(folder, lease)
     try:
         yield
     except StopNow:
@@ -190,7 +190,8 @@ def _train_or_record(
             with suppress(StopNow), stop.postponed():
                 saver.lease.check()
                 refuse_other_settings(folder, trainer.settings)
-                write_results(trainer, saver.processes, folder)
+                write_results(trainer, saver.processes, folder, saver.lease)
+                failures.forget()
     except OccupiedError:
         raise
     except Exception as error:
@@ -220,6 +221,7 @@ def _train_epochs(
             trainer.run_epoch(progress)
             saver.save_if_due(trainer)
             if after_epoch is not None:
+                saver.lease.check()
                 start = monotonic()
                 after_epoch(trainer)
                 looked = max(looked, monotonic() - start)
@@ -245,7 +247,7 @@ def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: RunProgre
         progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
 
 
-def write_results(trainer: Trainer, processes: Processes, folder: Path) -> None:
-    """Leave weights and metrics in a folder, of what the run has come to."""
-    save_weights(folder / WEIGHTS, trainer.agent, trainer.settings, trainer.collector.agent_steps)
-    write_metrics(folder / METRICS, trainer, processes)
+def write_results(trainer: Trainer, processes: Processes, folder: Path, lease: Lease | None = None) -> None:
+    """Leave weights and metrics in a folder, of what the run has come to; with a lease, as long as it holds."""
+    save_weights(folder / WEIGHTS, trainer.agent, trainer.settings, trainer.collector.agent_steps, lease)
+    write_metrics(folder / METRICS, trainer, processes, lease)

@@ -15,7 +15,7 @@ from m3.config.layers import Layer, validate
 from m3.config.schema import RunSettings
 from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError
-from m3.files.atomic import atomic_file
+from m3.files.atomic import Fence, atomic_file
 from m3.files.names import WEIGHTS_FORMAT
 from m3.files.provenance import collect
 
@@ -30,8 +30,10 @@ class Weights(NamedTuple):
     agent_steps: int
 
 
-def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_steps: int) -> None:
-    """Write a module's state, atomically."""
+def save_weights(
+    path: Path, module: nn.Module, settings: RunSettings, agent_steps: int, fence: Fence | None = None
+) -> None:
+    """Write a module's state, atomically; ``fence`` is the right to write it, where only one process may."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     description = {
         "format": WEIGHTS_FORMAT,
@@ -44,7 +46,7 @@ def save_weights(path: Path, module: nn.Module, settings: RunSettings, agent_ste
     sealed = {**description, "sha256": _digest(description, state)}
     # One key, because the order in which safetensors writes several is not reproducible.
     metadata = {"m3": json.dumps(sealed, sort_keys=True)}
-    with atomic_file(path) as file:
+    with atomic_file(path, fence) as file:
         file.write(save(state, metadata))
 
 
