@@ -5,6 +5,7 @@ from pathlib import Path
 
 from m3.data.replay import Replay, Rows
 from m3.files import hdf5
+from m3.files.atomic import refuse_other_kinds
 from m3.files.names import DATASET_FORMAT
 from m3.files.provenance import Provenance
 from m3.files.run_folder import identifying, provenance_of
@@ -17,6 +18,7 @@ def export_dataset(run: Path, output: Path) -> int:
     Raises:
         UserError: the run has no checkpoint, or the file's folder cannot be written.
     """
+    refuse_other_kinds(output)
     settings, replay, _, frames_per_step = newest_checkpoint(run)
     scalars = {**identifying(settings), "frames_per_step": frames_per_step}
     return write_dataset(output, replay, provenance_of(settings), scalars)

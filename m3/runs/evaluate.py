@@ -7,6 +7,7 @@ from pathlib import Path
 from m3.agent.agent import Agent
 from m3.environments import VectorEnvironment, make_environment
 from m3.files import hdf5
+from m3.files.atomic import refuse_other_kinds
 from m3.files.names import SCORES, SCORES_FORMAT, WEIGHTS
 from m3.files.run_folder import identifying, provenance_of
 from m3.runs.progress import finish
@@ -34,6 +35,8 @@ def evaluate(
     Raises:
         UserError: the weights are missing or damaged, or the environment's package is.
     """
+    output = output or Path(run) / SCORES
+    refuse_other_kinds(output)  # before the work, not after it
     where = select_device(device)
     be_deterministic(where, also_on_gpu=deterministic)
     weights = load_weights(Path(run) / WEIGHTS)
@@ -56,5 +59,5 @@ def evaluate(
         "returns": scores.returns,
         "lengths": scores.lengths,
     }
-    hdf5.write(output or Path(run) / SCORES, SCORES_FORMAT, content, provenance_of(settings, device_name(where)))
+    hdf5.write(output, SCORES_FORMAT, content, provenance_of(settings, device_name(where)))
     return scores
