@@ -47,9 +47,12 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
 
 def refuse_special(path: Path) -> None:
     """Raise OSError where a path, followed through links, leads to nothing or to no regular file."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
         raise _special(path)
 
 
 def _special(path: Path) -> OSError:
-    return OSError(errno.EINVAL, "is a folder, device or pipe, not a file", str(path))
+    return OSError(errno.EINVAL, "is a device or pipe, not a file", str(path))

@@ -27,7 +27,7 @@ def test_models_and_training_import_no_simulator() -> None:
 
 def test_models_know_nothing_of_training_environments_and_files() -> None:
     layers = {name.split(".")[1] for name in imported_by(*MODELS) if name.startswith("m3.")}
-    assert layers == {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "torch_files"}
+    assert layers == {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "reading", "torch_files"}
 
 
 def test_what_computes_knows_nothing_of_runs_on_disk() -> None:

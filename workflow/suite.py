@@ -11,11 +11,11 @@ from snakemake.io import report
 from m3.analysis import catalog
 from m3.config.experiment import Run, Statistics
 from m3.config.identity import resolved_name
-from m3.config.plan import Plan
+from m3.config.plan import PUBLISHED_BENCHMARKS, Plan
+from m3.config.schema import GymnasiumEnvironment
 from m3.errors import UserError, unknown_name
 from m3.files.names import DIAGNOSIS, RESULTS, RUNS, SCORES, WEIGHTS
 
-PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
 REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
@@ -25,9 +25,11 @@ OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs
 
 
 def experiment_file(given: Sequence[Path]) -> str:
-    """The file of --configfile, else the paper's. Raises UserError for more than one."""
+    """The file of --configfile, else the paper's. Raises UserError for more than one, or for braces in its name."""
     if len(given) > 1:
         raise UserError(f"--configfile takes one experiment, got {len(given)}")
+    if given and set("{}") & set(str(given[0])):
+        raise UserError(f"--configfile {given[0]}: Snakemake takes what stands in braces for a wildcard; rename it")
     return os.path.relpath(given[0]) if given else "config/paper.yaml"
 
 
@@ -90,7 +92,7 @@ def train_command(plan: Plan, is_slurm_job: bool) -> str:
     """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once on a GPU of its own."""
     train = plan.experiment.commands.train
     if is_slurm_job:
-        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime}} {train}"
+        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime:q}} {train}"
     return f"{OWN_GPU} {train} --wait"  # a training whose Snakemake was killed may still be going on
 
 
@@ -271,6 +273,13 @@ def failure_causes(jobs: Iterable[Any]) -> list[str]:
         words = [line for line in lines if line.strip()] or ["it left no message"]
         causes.append(f"{job.rule.name} failed: {words[-1]} (log: {log})")
     return causes
+
+
+def environment_code(plan: Plan, run: Run) -> list[str]:
+    """Arguments that let a run's environment be executed: the experiment names it, not what is read later."""
+    environment = plan.runs[run].environment
+    file = environment.file if isinstance(environment, GymnasiumEnvironment) else None
+    return [] if file is None else ["--environment-code", file]
 
 
 def reference_arguments(plan: Plan, benchmark: str) -> list[str]:

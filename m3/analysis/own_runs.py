@@ -9,7 +9,7 @@ import pandas as pd
 
 from m3.analysis.scores import AGENT_STEPS, CURVE_COLUMNS, METHOD_COLUMNS, RUN_COLUMNS, SCORE_COLUMNS, Scores, empty
 from m3.errors import UserError
-from m3.files import hdf5
+from m3.files.contents import read_metrics, read_scores
 
 SOURCE = "own run"
 
@@ -49,8 +49,8 @@ def method_name(variant: str, labels: Mapping[str, str]) -> str:
 
 
 def _read_run(folder: Path, benchmark: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    scores, _ = hdf5.read(folder / "scores.h5", "m3.scores")
-    metrics, training = hdf5.read(folder / "metrics.h5", "m3.metrics")
+    scores, _ = read_scores(folder / "scores.h5")
+    metrics, training = read_metrics(folder / "metrics.h5")
     for name in ("benchmark", "variant", "task", "seed"):
         if scores[name] != metrics[name]:
             raise UserError(f"{folder}: scores.h5 is of {name} {scores[name]}, metrics.h5 of {metrics[name]}")

@@ -76,6 +76,16 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_environment_code(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets settings in files execute code."""
+    parser.add_argument(
+        "--environment-code",
+        metavar="FILE",
+        help="Python file or module of the run's environment, executed where the run's settings name it too; needed "
+        "where config/benchmarks does not",
+    )
+
+
 def variant_labels(pairs: Sequence[str]) -> dict[str, str]:
     """Read the option --labels: variant -> its name in figures, in order.
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_environment_code
 from m3.files.names import DIAGNOSIS
 
 HELP = "measure how well a trained run's world model predicts and dreams, on new episodes"
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dreams", type=int, default=50, metavar="N", help="from an episode, at most (default: 50)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {DIAGNOSIS} in the run's folder)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    add_environment_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     for name, value in extent._asdict().items():
         if value < 1:
             raise UserError(f"--{name} must be at least 1, got {value}")
-    agent = load(args.run, args.device)
+    agent = load(args.run, args.device, args.environment_code)
     output = args.output or args.run / DIAGNOSIS
     write_diagnosis(output, agent, diagnose(agent, extent))
     print(f"the diagnosis is in {output}")

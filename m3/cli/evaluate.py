@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_environment_code
 from m3.files.names import SCORES
 
 HELP = "play episodes with a trained run's weights and write every score"
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
+    add_environment_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +31,13 @@ def run(args: argparse.Namespace) -> int:
     if args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, got {args.episodes}")
     output = args.output or args.run / SCORES
-    evaluate(args.run, args.episodes, output=output, device=args.device, deterministic=args.deterministic)
+    evaluate(
+        args.run,
+        args.episodes,
+        output=output,
+        device=args.device,
+        deterministic=args.deterministic,
+        environment_code=args.environment_code,
+    )
     print(f"scores are in {output}")
     return 0

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_environment_code
+
 HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
 
 EXAMPLES = """\
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature", type=float, help="of the actions (default: the evaluation's; 0: the likeliest)"
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    add_environment_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         fps=args.fps,
         seed=args.seed,
         temperature=args.temperature,
+        environment_code=args.environment_code,
     )
     watch(args.run, options, args.device)
     return 0

@@ -23,7 +23,9 @@ TRAINING_VERSION = 5
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Optimizer(Settings):

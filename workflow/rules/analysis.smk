@@ -23,9 +23,9 @@ rule collect:
         labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
         references=lambda wildcards: suite.reference_arguments(PLAN, wildcards.benchmark),
     shell:
-        "python -m m3 collect --benchmark {wildcards.benchmark} --benchmark-label {params.benchmark_label:q}"
-        " --published results/published --scores {params.scores}"
-        " --runs {params.runs} --labels {params.labels:q} {params.references:q} --output {output.scores} > {log} 2>&1"
+        "python -m m3 collect --benchmark {wildcards.benchmark:q} --benchmark-label {params.benchmark_label:q}"
+        " --published results/published --scores {params.scores:q}"
+        " --runs {params.runs:q} --labels {params.labels:q} {params.references:q} --output {output.scores:q} > {log:q} 2>&1"
 
 
 rule aggregate:
@@ -46,8 +46,8 @@ rule aggregate:
         repetitions=lambda wildcards: suite.statistics(PLAN, wildcards.scope).repetitions,
         seed=lambda wildcards: suite.statistics(PLAN, wildcards.scope).seed,
     shell:
-        "python -m m3 aggregate --scores {input.scores} --repetitions {params.repetitions} --seed {params.seed}"
-        " --output {output.aggregates} --csv {output.csv} > {log} 2>&1"
+        "python -m m3 aggregate --scores {input.scores:q} --repetitions {params.repetitions:q} --seed {params.seed:q}"
+        " --output {output.aggregates:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 # Which figures and tables there are depends on the benchmark and on whose scores are shown: one rule for each.
@@ -64,7 +64,7 @@ for analysis in ANALYSES:
         log:
             f"logs/figures/{analysis.scope}{{benchmark}}.log",
         wildcard_constraints:
-            benchmark=analysis.benchmark,
+            benchmark=re.escape(analysis.benchmark),
         conda:
             "../../envs/analysis.yaml"
         threads: 1
@@ -74,8 +74,8 @@ for analysis in ANALYSES:
         params:
             folder=subpath(output.iqm_pdf, parent=True),
         shell:
-            "python -m m3 figures --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
-            " > {log} 2>&1"
+            "python -m m3 figures --scores {input.scores:q} --aggregates {input.aggregates:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"
 
     rule:
         name:
@@ -88,7 +88,7 @@ for analysis in ANALYSES:
         log:
             f"logs/tables/{analysis.scope}{{benchmark}}.log",
         wildcard_constraints:
-            benchmark=analysis.benchmark,
+            benchmark=re.escape(analysis.benchmark),
         conda:
             "../../envs/analysis.yaml"
         threads: 1
@@ -98,8 +98,8 @@ for analysis in ANALYSES:
         params:
             folder=subpath(output.table_scores_md, parent=True),
         shell:
-            "python -m m3 tables --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
-            " > {log} 2>&1"
+            "python -m m3 tables --scores {input.scores:q} --aggregates {input.aggregates:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"
 
     if suite.diagnosed_runs(PLAN, analysis):
 
@@ -114,7 +114,7 @@ for analysis in ANALYSES:
             log:
                 f"logs/diagnosis/{analysis.scope}{{benchmark}}.log",
             wildcard_constraints:
-                benchmark=analysis.benchmark,
+                benchmark=re.escape(analysis.benchmark),
             conda:
                 "../../envs/analysis.yaml"
             threads: 1
@@ -127,8 +127,8 @@ for analysis in ANALYSES:
                 labels=[f"{v}={PLAN.variants[v].label}" for v in analysis.variants],
                 folder=subpath(output.diagnosis_pdf, parent=True),
             shell:
-                "python -m m3 diagnosis-figure --runs {params.runs} --benchmark-label {params.benchmark_label:q}"
-                " --labels {params.labels:q} --output {params.folder} > {log} 2>&1"
+                "python -m m3 diagnosis-figure --runs {params.runs:q} --benchmark-label {params.benchmark_label:q}"
+                " --labels {params.labels:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
@@ -151,4 +151,4 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         params:
             folder=subpath(output.overview_pdf, parent=True),
         shell:
-            "python -m m3 overview --aggregates {input.aggregates} --output {params.folder} > {log} 2>&1"
+            "python -m m3 overview --aggregates {input.aggregates:q} --output {params.folder:q} > {log:q} 2>&1"

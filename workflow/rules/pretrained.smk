@@ -40,5 +40,8 @@ rule download_pretrained:
         url=lambda wildcards: PRETRAINED[wildcards.file][0],
         sha256=lambda wildcards: PRETRAINED[wildcards.file][1],
     shell:
-        "(curl --fail --silent --show-error --location --retry 3 --output {output.weights} {params.url:q}"
-        " && echo '{params.sha256}  {output.weights}' | sha256sum --check) > {log} 2>&1"
+        # under its name only once it is what it should be
+        "(curl --fail --silent --show-error --location --retry 3 --output {output.weights:q}.download {params.url:q}"
+        " && echo {params.sha256:q}' *'{output.weights:q}.download | sha256sum --check"
+        " && mv {output.weights:q}.download {output.weights:q}"
+        " || (rm -f {output.weights:q}.download; exit 1)) > {log:q} 2>&1"
