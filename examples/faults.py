@@ -23,7 +23,7 @@ from m3.world_model.losses import WorldModelBatch, WorldModelLosses, world_model
 from m3.world_model.world_model import WorldModel
 
 
-def losses_with_early_ends(
+def losses_with_early_terminations(
     model: WorldModel, batch: WorldModelBatch, codebooks: Mapping[str, Tensor], context_length: int
 ) -> WorldModelLosses:
     """Compute the world model's losses, with the end of step t learnt from y_t instead of y_{t+1}.
@@ -37,7 +37,7 @@ def losses_with_early_ends(
     ends = batch.terminated[:, :-1].long()
     losses = F.cross_entropy(logits.flatten(0, 1), ends.flatten(), reduction="none").view_as(followed)
     faulty = (losses * followed).sum() / followed.sum().clamp(min=1)
-    return world_model_losses(model, batch, codebooks, context_length)._replace(ends=faulty)
+    return world_model_losses(model, batch, codebooks, context_length)._replace(terminations=faulty)
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", type=Path, required=True)
     variant = read_resolved(parser.parse_known_args(arguments)[0].config).variant
     if variant == "fault-end-labels":
-        m3.training.components.world_model_losses = losses_with_early_ends
+        m3.training.components.world_model_losses = losses_with_early_terminations
         print("the end of a step is learnt from the prediction made before its action", flush=True)
     return m3_main(["train", *arguments])
 

@@ -9,10 +9,11 @@ import pytest
 
 from m3.cli import commands, main
 from m3.config.experiment import Run
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.loading import load_run
 from m3.files import hdf5
 from m3.files.provenance import Provenance
+from m3.files.run_folder import resolved_name
 
 RUN = ["--benchmark", "atari100k", "--variant", "tiny", "--task", "Breakout", "--seed", "0"]
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.layers import merge
 from m3.config.schema import RunSettings
 from m3.environments import VectorEnvironment, make_environment
+from m3.files.run_folder import resolved_name
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import AfterEpoch, train
 from m3.specs import DiscreteActions

@@ -10,11 +10,11 @@ from snakemake.io import report
 
 from m3.analysis import catalog
 from m3.config.experiment import Run, Statistics
-from m3.config.identity import resolved_name
 from m3.config.plan import PUBLISHED_BENCHMARKS, Plan
 from m3.config.schema import GymnasiumEnvironment
 from m3.errors import UserError, unknown_name
 from m3.files.names import DIAGNOSIS, RESULTS, RUNS, SCORES, WEIGHTS
+from m3.files.run_folder import resolved_name
 
 REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any

@@ -20,15 +20,15 @@ from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
 class Trajectory(NamedTuple):
     """H imagined observations and the actions chosen on them: log-probability and entropy (B, H), value (B, H, ...).
 
-    ``values`` is the value head's output. Rewards, ends and disagreements (B, H - 1) follow all actions but the last,
-    of which nothing more is asked: its return is its own value.
+    ``values`` is the value head's output. Rewards, terminations and disagreements (B, H - 1) follow all actions
+    but the last, of which nothing more is asked: its return is its own value.
     """
 
     log_probs: Tensor
     entropies: Tensor
     values: Tensor
     rewards: Tensor
-    ends: Tensor
+    terminations: Tensor
     disagreements: Tensor
 
 
@@ -96,12 +96,12 @@ class BehaviorLosses(NamedTuple):
     scale: Tensor
 
 
-def alive_steps(ends: Tensor) -> Tensor:
-    """Mark the steps that belong to the episode: from ends (B, H - 1) to float (B, H).
+def alive_steps(terminations: Tensor) -> Tensor:
+    """Mark the steps that belong to the episode: from terminations (B, H - 1) to float (B, H).
 
     1 up to and including the step that ends an episode, 0 after it.
     """
-    ended = F.pad(ends.long().cumsum(dim=1), (1, 0))
+    ended = F.pad(terminations.long().cumsum(dim=1), (1, 0))
     return (ended == 0).float()
 
 
@@ -115,8 +115,8 @@ def behavior_losses(
     """
     rewards = settings.extrinsic_weight * trajectory.rewards + settings.intrinsic_weight * trajectory.disagreements
     values = policy.critic.mean(trajectory.values).detach()
-    returns = lambda_returns(rewards, values, trajectory.ends, settings.discount, settings.lambda_)[:, :-1]
-    alive = alive_steps(trajectory.ends)
+    returns = lambda_returns(rewards, values, trajectory.terminations, settings.discount, settings.lambda_)[:, :-1]
+    alive = alive_steps(trajectory.terminations)
     learning = alive[:, :-1]
     return_range.update(returns, learning.bool())
     scale = (0.5 * return_range.range()).clamp(min=1)

@@ -4,19 +4,19 @@ import torch
 from torch import Tensor
 
 
-def lambda_returns(rewards: Tensor, values: Tensor, ends: Tensor, discount: float, lambda_: float) -> Tensor:
+def lambda_returns(rewards: Tensor, values: Tensor, terminations: Tensor, discount: float, lambda_: float) -> Tensor:
     """R_t = r_t + discount * (1 - end_t) * ((1 - lambda) * V_{t+1} + lambda * R_{t+1}), and R_last = V_last.
 
     Args:
         rewards: float (B, T - 1).
         values: float (B, T).
-        ends: bool (B, T - 1), true where the episode ended with step t.
+        terminations: bool (B, T - 1), true where the episode ended with step t.
 
     Returns:
         (B, T).
     """
     returns = [values[:, -1]]
-    going_on = discount * (~ends).to(values.dtype)
+    going_on = discount * (~terminations).to(values.dtype)
     for t in reversed(range(values.shape[1] - 1)):
         bootstrap = (1 - lambda_) * values[:, t + 1] + lambda_ * returns[-1]
         returns.append(rewards[:, t] + going_on[:, t] * bootstrap)

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.config.experiment import Run
     from m3.config.loading import load_run
     from m3.files.names import WEIGHTS
-    from m3.reference.published import import_weights
+    from m3.reference.importing import import_weights
 
     settings = load_run(Run(args.benchmark, args.variant, args.task, args.seed))
     imported = import_weights(args.file, settings, args.run / WEIGHTS)

@@ -63,7 +63,8 @@ def _weights(path: Path) -> Iterable[str]:
 
 
 def _settings(path: Path) -> Iterable[str]:
-    from m3.config.identity import config_hash, read_resolved
+    from m3.config.identity import config_hash
+    from m3.files.run_folder import read_resolved
 
     settings = read_resolved(path)
     yield f"{path}: whole, settings of {settings.benchmark} {settings.variant} {settings.task} seed {settings.seed}"

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, stop: "Stop") -> bool:
-    from m3.config.identity import read_resolved
+    from m3.files.run_folder import read_resolved
     from m3.runs.train import CheckpointInterval, train
     from m3.watch.following import following
 

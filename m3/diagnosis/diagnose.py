@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from m3.diagnosis.dreams import Dreams, dream
 from m3.diagnosis.episodes import play, to_tokens
+from m3.diagnosis.imagined import Imagined, imagine_beside
 from m3.diagnosis.predictions import Predictions, predict
 from m3.files import hdf5
 from m3.files.names import DIAGNOSIS_FORMAT
@@ -32,23 +32,23 @@ def diagnose(agent: LoadedAgent, extent: Extent) -> hdf5.Tree:
     """Diagnose an agent; return what its file holds: ``extent``, ``predictions`` (one entry per step), ``dreams``."""
     settings, networks = agent.settings, agent.networks
     generator = randomness(agent.device, settings.seed, "diagnosis dreams").torch
-    predictions, dreams = [], []
+    predictions, imagined = [], []
     for number in range(extent.episodes):
         played = play(agent, derive(settings.seed, "diagnosis", number), extent.steps)
         episode = to_tokens(agent, played)
         predictions.append(predict(networks, episode, settings.sequences))
-        dreams.append(dream(networks, episode, settings.sequences, extent.dreams, generator))
+        imagined.append(imagine_beside(networks, episode, settings.sequences, extent.dreams, generator))
     return {
         **identifying(settings),
         "agent_steps": agent.agent_steps,
         "temperature": settings.evaluation.temperature,
         "extent": extent._asdict(),
         "predictions": _together(Predictions._fields, predictions),
-        "dreams": _together(Dreams._fields, dreams),
+        "dreams": _together(Imagined._fields, imagined),
     }
 
 
-def _together(names: tuple[str, ...], parts: list[Predictions] | list[Dreams]) -> dict[str, np.ndarray]:
+def _together(names: tuple[str, ...], parts: list[Predictions] | list[Imagined]) -> dict[str, np.ndarray]:
     columns = (download(torch.cat(column)) for column in zip(*parts, strict=True))
     return dict(zip(names, columns, strict=True))
 

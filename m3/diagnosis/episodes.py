@@ -17,14 +17,14 @@ _ENCODED_AT_ONCE = 256
 class Played(NamedTuple):
     """The first S steps of one episode.
 
-    observations: raw, (S + 1, *shape) per modality. actions: (S, A). rewards: float32 (S,). ends: bool (S,), true where
-    the episode was terminated.
+    observations: raw, (S + 1, *shape) per modality. actions: (S, A). rewards: float32 (S,). terminations: bool
+    (S,), true where the episode was terminated.
     """
 
     observations: dict[str, np.ndarray]
     actions: np.ndarray
     rewards: np.ndarray
-    ends: np.ndarray
+    terminations: np.ndarray
 
 
 class Episode(NamedTuple):
@@ -33,14 +33,14 @@ class Episode(NamedTuple):
     tokens: dict[str, Tensor]
     actions: Tensor
     rewards: Tensor
-    ends: Tensor
+    terminations: Tensor
 
 
 def play(agent: LoadedAgent, seed: int, most_steps: int) -> Played:
-    """Play one episode, or its first ``most_steps`` steps, with the rewards and ends that world models learn."""
+    """Play one episode, or its first ``most_steps`` steps, with the rewards and terminations world models learn."""
     with closing(agent.make_environment("train")) as environment:
         observations, actions = [environment.reset(seed)], list[np.ndarray]()
-        rewards, ends = list[float](), list[bool]()
+        rewards, terminations = list[float](), list[bool]()
         agent.reset(seed)
         over = False
         while not over and len(actions) < most_steps:
@@ -48,13 +48,13 @@ def play(agent: LoadedAgent, seed: int, most_steps: int) -> Played:
             step = environment.step(actions[-1])
             observations.append(step.observation)
             rewards.append(step.reward)
-            ends.append(step.terminated)
+            terminations.append(step.terminated)
             over = step.terminated or step.truncated
     return Played(
         {name: np.stack([observation[name] for observation in observations]) for name in observations[0]},
         np.stack(actions),
         np.array(rewards, np.float32),
-        np.array(ends),
+        np.array(terminations),
     )
 
 
@@ -67,5 +67,5 @@ def to_tokens(agent: LoadedAgent, played: Played) -> Episode:
         name: torch.cat([encode({name: part})[name] for part in upload(raw, agent.device).split(_ENCODED_AT_ONCE)])
         for name, raw in observations.items()
     }
-    actions, rewards, ends = (upload(column, agent.device) for column in columns)
-    return Episode(tokens, actions, rewards, ends)
+    actions, rewards, terminations = (upload(column, agent.device) for column in columns)
+    return Episode(tokens, actions, rewards, terminations)

@@ -72,6 +72,6 @@ def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, start
         observation_entropy=torch.cat(entropies, dim=-1).mean(-1)[real],
         reward=episode.rewards[step],
         predicted_reward=model.reward_head.scalar.mean(model.reward_head(last))[real],
-        ended=episode.ends[step],
+        ended=episode.terminations[step],
         end_probability=F.softmax(model.end_head(last).float(), dim=-1)[..., 1][real],
     )

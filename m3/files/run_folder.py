@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from m3.config.identity import canonical, config_hash, read_resolved, resolved_name
-from m3.config.schema import RunSettings
+from m3.config.identity import canonical, config_hash
+from m3.config.layers import Layer, validate
+from m3.config.schema import TRAINING_VERSION, RunSettings
+from m3.config.yaml_files import read_yaml
 from m3.errors import UserError
 from m3.files.atomic import atomic_file
-from m3.files.names import ANY_SETTINGS, CHECKPOINTS, RESULTS
+from m3.files.names import ANY_SETTINGS, CHECKPOINTS, RESULTS, SETTINGS
 from m3.files.provenance import Provenance
 
 
@@ -28,6 +30,28 @@ def provenance_of(settings: RunSettings, device: str = "cpu") -> Provenance:
 def checkpoint_folder(folder: Path, settings: RunSettings) -> Path:
     """Return where checkpoints of a run with these settings are; other settings have another place."""
     return folder / CHECKPOINTS / config_hash(settings)[:8]
+
+
+def resolved_name(settings: RunSettings) -> str:
+    """Return the name of the file with the canonical text in a run's folder. Other settings have another name."""
+    return SETTINGS.format(hash=config_hash(settings)[:8])
+
+
+def read_resolved(path: Path) -> RunSettings:
+    """Read the settings in a file of canonical text.
+
+    Raises:
+        UserError: the file is damaged or foreign, was changed under the name that holds the hash, or is for a code
+            that trains otherwise.
+    """
+    settings = validate(RunSettings, [Layer(str(path), read_yaml(path))])
+    expected = resolved_name(settings)
+    if path.name != expected:
+        raise UserError(f"{path}: was renamed or changed by hand, its content belongs to {expected}; resolve it again")
+    if settings.training_version != TRAINING_VERSION:
+        given = settings.training_version
+        raise UserError(f"{path}: is for training version {given}, this is {TRAINING_VERSION}; resolve it again")
+    return settings
 
 
 def settings_files(folder: Path) -> list[Path]:

@@ -113,9 +113,9 @@ def compare_absolute(name: str, ours: Tensor, golden: np.ndarray, tolerance: flo
 
 
 def _function_quantities(golden: GoldenFile) -> Iterable[tuple[str, Tensor]]:
-    rewards, values, ends = (golden.tensor(f"lambda_returns/{name}") for name in ("rewards", "values", "ends"))
+    rewards, values, terminations = (golden.tensor(f"lambda_returns/{name}") for name in ("rewards", "values", "ends"))
     for name, (discount, lambda_) in zip("ab", golden["lambda_returns/gamma_lambda"], strict=True):
-        returns = lambda_returns(rewards[:, :-1], values, ends[:, :-1], float(discount), float(lambda_))
+        returns = lambda_returns(rewards[:, :-1], values, terminations[:, :-1], float(discount), float(lambda_))
         yield f"lambda_returns/{name}", returns
 
     weight = golden.tensor("hl_gauss/weight")

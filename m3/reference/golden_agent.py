@@ -119,12 +119,12 @@ def _world_model_quantities(
     yield "world_model/reward_mean", model.reward_head.scalar.mean(model.reward_head(last))
     yield "world_model/end_logits", model.end_head(last)
 
-    rewards, ends, mask = (golden.tensor(f"batch/{name}") for name in ("reward", "end", "mask"))
-    windows = WorldModelBatch(tokens, actions, rewards, ends.bool(), mask)
+    rewards, terminations, mask = (golden.tensor(f"batch/{name}") for name in ("reward", "end", "mask"))
+    windows = WorldModelBatch(tokens, actions, rewards, terminations.bool(), mask)
     losses = world_model_losses(model, windows, codebooks, context_length)
     yield "world_model/loss/loss_obs", losses.observations
     yield "world_model/loss/loss_rewards", losses.rewards
-    yield "world_model/loss/loss_ends", losses.ends
+    yield "world_model/loss/loss_ends", losses.terminations
     yield "world_model/loss/curiosity_loss", losses.curiosity
     yield "world_model/per_sample_loss", losses.per_window
 

@@ -212,7 +212,7 @@ class _PlayedController(ControllerComponent):
         self._imagined = {
             name: golden.tensor(f"{section}/sampled/tokens/{name}") for name in loaded.agent.world_model.specs
         }
-        self._ends = golden.tensor(f"{section}/sampled/end")
+        self._terminations = golden.tensor(f"{section}/sampled/end")
         self.quantities: list[dict[str, Tensor]] = []
 
     def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
@@ -232,14 +232,14 @@ class _PlayedController(ControllerComponent):
 
     def _outcomes(self, step: int) -> Iterator[Tensor]:
         """Yield what the optimiser step drew, in the order of drawing."""
-        classes, ends = self._classes[step], self._ends[step]
+        classes, terminations = self._classes[step], self._terminations[step]
         for t in range(classes.shape[1]):
             yield classes[:, t]
-            if t < ends.shape[1]:
+            if t < terminations.shape[1]:
                 for tokens in self._imagined.values():
                     now = tokens[step][:, t]
                     yield now if now.ndim == 3 else now[..., None]
-                yield ends[:, t]
+                yield terminations[:, t]
 
 
 def _step_comparisons(

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from m3.config.experiment import Run
-from m3.config.identity import config_hash, resolved_name
+from m3.config.identity import config_hash
 from m3.config.plan import Plan
 from m3.files.names import SCORES, WEIGHTS
 from m3.files.progress import ProgressRecord, read_progress
+from m3.files.run_folder import resolved_name
 from m3.runs.failure import cause_of_failure
 from m3.runs.lease import living_holder
 

@@ -92,7 +92,7 @@ class WorldModelComponent(Component):
         scalars = {
             "observation_loss": losses.observations,
             "reward_loss": losses.rewards,
-            "end_loss": losses.ends,
+            "end_loss": losses.terminations,
             "curiosity_loss": losses.curiosity,
         }
         return Computed(losses.total, scalars, losses.per_window)

@@ -12,8 +12,8 @@ from m3.environments import Environment, make_environment
 from m3.runs.loading import LoadedAgent
 from m3.training.trainer import Trainer
 from m3.watch.online_agent import to_observation, to_tokens
-from m3.watch.painter import CAPTIONS, DREAM_CAPTIONS, REPLAY_CAPTIONS, Captions, Painter
-from m3.watch.streams import WatchedStep, dream_beside, play, stored_episodes
+from m3.watch.painter import CAPTIONS, IMAGINED_CAPTIONS, REPLAY_CAPTIONS, Captions, Painter
+from m3.watch.streams import WatchedStep, imagine_beside, play, stored_episodes
 from m3.watch.video import write_video
 
 FRAMES_PER_SECOND = 15
@@ -63,7 +63,7 @@ def _episodes(
     return {
         "train": (stored_episodes(loaded, environment, trainer.replay, temperature, seed), REPLAY_CAPTIONS),
         "test": (play(loaded, environment, temperature, seed), CAPTIONS),
-        "imagined": (dream_beside(loaded, environment, temperature, seed, horizon), DREAM_CAPTIONS),
+        "imagined": (imagine_beside(loaded, environment, temperature, seed, horizon), IMAGINED_CAPTIONS),
     }
 
 

@@ -51,7 +51,7 @@ class Forecast:
     """What the world model expects after an action."""
 
     reward: float
-    end: bool
+    terminated: bool
     """Sampled."""
     disagreement: float
     """How much the ensemble disagrees about the next observation."""

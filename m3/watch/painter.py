@@ -28,8 +28,8 @@ Captions = tuple[str, str, str]
 
 CAPTIONS: Captions = ("environment", "what the agent sees", "what it keeps of it")
 REPLAY_CAPTIONS: Captions = ("stored observation", "what the agent sees", "what it keeps of it")
-DREAM_CAPTIONS: Captions = ("what really happens", "what the agent sees of it", "dream")
-PLAY_DREAM_CAPTIONS: Captions = ("inside the world model", "the real beginning", "dream")
+IMAGINED_CAPTIONS: Captions = ("what really happens", "what the agent sees of it", "dream")
+PLAY_IMAGINED_CAPTIONS: Captions = ("inside the world model", "the real beginning", "dream")
 
 Draw = Callable[[Observation], np.ndarray | None]
 """An observation as a picture, where it is one."""
@@ -60,7 +60,7 @@ class Painter:
         self._expected: deque[float | None] = deque(maxlen=_TRACE_STEPS)
         self._values: deque[float | None] = deque(maxlen=_TRACE_STEPS)
         self._disagreements: deque[float | None] = deque(maxlen=_TRACE_STEPS)
-        self._dream_begins: deque[bool] = deque(maxlen=_TRACE_STEPS)
+        self._imagined_begins: deque[bool] = deque(maxlen=_TRACE_STEPS)
 
     def paint(self, watched: WatchedStep) -> np.ndarray:
         """Paint a step, uint8 (720, 1280, 3)."""
@@ -68,8 +68,8 @@ class Painter:
         canvas = Canvas(WIDTH, HEIGHT)
         self._header(canvas, watched)
         scene, seen, other = self._captions
-        if watched.dream_step is not None:
-            other = f"{other}, step {watched.dream_step}"
+        if watched.imagined_step is not None:
+            other = f"{other}, step {watched.imagined_step}"
         self._observation(canvas, _INPUT, seen, watched.observation, REAL)
         self._observation(canvas, _OTHER, other, watched.other, IMAGINED)
         self._scene(canvas, scene, watched)
@@ -78,7 +78,7 @@ class Painter:
         return canvas.array()
 
     def _remember(self, watched: WatchedStep) -> None:
-        traces = (self._rewards, self._expected, self._values, self._disagreements, self._dream_begins)
+        traces = (self._rewards, self._expected, self._values, self._disagreements, self._imagined_begins)
         if watched.episode != self._episode:
             self._episode = watched.episode
             for trace in traces:
@@ -87,7 +87,7 @@ class Painter:
         self._expected.append(watched.forecast.reward)
         self._values.append(watched.decision.value)
         self._disagreements.append(watched.forecast.disagreement)
-        self._dream_begins.append(watched.dream_step == 0)
+        self._imagined_begins.append(watched.imagined_step == 0)
 
     def _header(self, canvas: Canvas, watched: WatchedStep) -> None:
         width = canvas.text(24, 42, self._title, 24, strong=True)
@@ -102,9 +102,9 @@ class Painter:
         if watched.scene is not None:
             canvas.picture(box, watched.scene)
         else:
-            dreamt = watched.dream_step is not None
-            numbers = scaled_numbers(self._spec, watched.other if dreamt else watched.observation)
-            canvas.bars(box, numbers, IMAGINED if dreamt else REAL)
+            imagined = watched.imagined_step is not None
+            numbers = scaled_numbers(self._spec, watched.other if imagined else watched.observation)
+            canvas.bars(box, numbers, IMAGINED if imagined else REAL)
 
     def _observation(
         self, canvas: Canvas, box: Box, caption: str, observation: Observation, color: tuple[int, ...]
@@ -182,7 +182,7 @@ class Painter:
             for text, color in reversed(numbers):
                 right -= canvas.text(right, row.y + 16, text, 13, color, anchor="rs") + 16
             plot = row.below(_CAPTION)._replace(height=height - _CAPTION - 6)
-            canvas.trace(plot, lines, self._dream_begins, _TRACE_STEPS)
+            canvas.trace(plot, lines, self._imagined_begins, _TRACE_STEPS)
 
 
 def scaled_numbers(spec: ObservationSpec, observation: Observation) -> np.ndarray:

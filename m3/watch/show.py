@@ -14,14 +14,14 @@ from m3.runs.loading import LoadedAgent, load, newest_checkpoint
 from m3.watch.keyboard import Keyboard
 from m3.watch.painter import (
     CAPTIONS,
-    DREAM_CAPTIONS,
     HEIGHT,
-    PLAY_DREAM_CAPTIONS,
+    IMAGINED_CAPTIONS,
+    PLAY_IMAGINED_CAPTIONS,
     REPLAY_CAPTIONS,
     WIDTH,
     Painter,
 )
-from m3.watch.streams import WatchedStep, dream_beside, play, play_dream, stored_episodes
+from m3.watch.streams import WatchedStep, imagine_beside, play, play_imagined, stored_episodes
 from m3.watch.video import write_video
 from m3.watch.window import Window, has_display
 
@@ -94,14 +94,14 @@ def _stream(
         replay = newest_checkpoint(run, options.environment_code).replay
         stream = stored_episodes(loaded, environment, replay, temperature, options.seed)
     elif options.play and options.dream:
-        captions = PLAY_DREAM_CAPTIONS
-        stream = play_dream(loaded, environment, temperature, options.seed, keyboard.choose)
+        captions = PLAY_IMAGINED_CAPTIONS
+        stream = play_imagined(loaded, environment, temperature, options.seed, keyboard.choose)
     elif options.play:
         stream = play(loaded, environment, temperature, options.seed, keyboard.choose)
     elif options.dream:
-        captions = DREAM_CAPTIONS
+        captions = IMAGINED_CAPTIONS
         horizon = options.horizon or loaded.settings.sequences.length
-        stream = dream_beside(loaded, environment, temperature, options.seed, horizon)
+        stream = imagine_beside(loaded, environment, temperature, options.seed, horizon)
     else:
         stream = play(loaded, environment, temperature, options.seed)
     return stream, Painter(loaded, environment.action_names, environment.draw, captions)

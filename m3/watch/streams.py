@@ -1,4 +1,4 @@
-"""Streams of steps to look at: real episodes, dreams beside them, stored episodes, a person's own play."""
+"""Streams of steps to look at: real episodes, imagined ones beside them, stored episodes, a person's own play."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class WatchedStep:
     """The environment at full resolution, uint8 (height, width, 3), where there is one."""
     observation: Observation
     other: Observation
-    """What is left of the observation in the agent's tokens, or what it dreams instead."""
+    """What is left of the observation in the agent's tokens, or what it imagines instead."""
     action: np.ndarray
     decision: Decision
     """What the agent makes of the observation."""
@@ -35,8 +35,8 @@ class WatchedStep:
     """What the action brought, where that is known."""
     episode_return: float
     """Before the action."""
-    dream_step: int | None = None
-    """Steps since the dream left reality."""
+    imagined_step: int | None = None
+    """Steps since imagination left reality."""
 
 
 Choose = Callable[[Decision], np.ndarray]
@@ -87,15 +87,15 @@ def play(
             observation, over = result.observation, result.terminated or result.truncated
 
 
-def dream_beside(
+def imagine_beside(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, horizon: int
 ) -> Iterator[WatchedStep]:
-    """Play real episodes, and dream beside them for ``horizon`` steps at a time.
+    """Play real episodes, and imagine beside them for ``horizon`` steps at a time.
 
     A dream begins with a real observation and the memory of what led there. From then on the world model gets what it
     has sampled itself, and the actions that the agent takes in reality.
     """
-    dreamer = Forecaster(loaded.networks, loaded.settings.sequences, generator_for(loaded, derive(seed, "dream")))
+    imagining = Forecaster(loaded.networks, loaded.settings.sequences, generator_for(loaded, derive(seed, "dream")))
     online = OnlineAgent(loaded, generator_for(loaded, seed), temperature)
     episode = 0
     while True:
@@ -103,15 +103,15 @@ def dream_beside(
         observation = environment.reset(seed if episode == 1 else None)
         online.begin()
         total, step, over = 0.0, 0, False
-        dream_step, tokens = 0, None
+        imagined_step, tokens = 0, None
         while not over:
             scene = environment.render()
             decision = online.observe(to_tokens(online.agent, observation))
-            if tokens is None or dream_step == horizon:
-                dreamer.follow(online.forecaster)
-                dream_step, tokens = 0, decision.tokens
+            if tokens is None or imagined_step == horizon:
+                imagining.follow(online.forecaster)
+                imagined_step, tokens = 0, decision.tokens
             online.act(decision.action)
-            forecast = dreamer.step(torch.from_numpy(decision.action).to(loaded.device)[None])
+            forecast = imagining.step(torch.from_numpy(decision.action).to(loaded.device)[None])
             result = environment.step(decision.action)
             yield WatchedStep(
                 episode=episode,
@@ -124,18 +124,18 @@ def dream_beside(
                 forecast=forecast,
                 reward=result.reward,
                 episode_return=total,
-                dream_step=dream_step,
+                imagined_step=imagined_step,
             )
             total += result.reward
             step += 1
-            dream_step, tokens = dream_step + 1, forecast.tokens
+            imagined_step, tokens = imagined_step + 1, forecast.tokens
             observation, over = result.observation, result.terminated or result.truncated
 
 
-def play_dream(
+def play_imagined(
     loaded: LoadedAgent, environment: Environment, temperature: float, seed: int, choose: Choose
 ) -> Iterator[WatchedStep]:
-    """Play episodes inside the world model: their first steps are real and the agent's, what follows is dreamt.
+    """Play episodes inside the world model: their first steps are real and the agent's, what follows is imagined.
 
     A dream ends where the world model says so, and the next one begins with another real start. Steps show the real
     observation with which it began beside the dream.
@@ -157,23 +157,23 @@ def play_dream(
             decision = online.observe(tokens)
             action = choose(decision)
             forecast = online.act(action)
-            dreamt = to_observation(online.agent, tokens)
+            imagined = to_observation(online.agent, tokens)
             yield WatchedStep(
                 episode=episode,
                 step=step,
-                scene=environment.draw(dreamt),
+                scene=environment.draw(imagined),
                 observation=observation,
-                other=dreamt,
+                other=imagined,
                 action=action,
                 decision=decision,
                 forecast=forecast,
                 reward=None,
                 episode_return=total,
-                dream_step=step,
+                imagined_step=step,
             )
             total += forecast.reward
             step += 1
-            tokens, over = forecast.tokens, forecast.end
+            tokens, over = forecast.tokens, forecast.terminated
 
 
 def stored_episodes(

@@ -33,7 +33,7 @@ class ImaginedStep(NamedTuple):
     """What follows an action: predicted mean reward (B,), sampled end bool (B,), disagreement of the next step (B,)."""
 
     reward: Tensor
-    end: Tensor
+    terminated: Tensor
     disagreement: Tensor
 
 
@@ -43,7 +43,7 @@ class Imagination:
     Args:
         model: the world model, in evaluation mode.
         codebooks: code vectors of the tokenizer.
-        uniforms: behind the sampled tokens and ends.
+        uniforms: behind the sampled tokens and terminations.
         curious: whether disagreements are wanted; if not, or if the model has no ensemble, they are 0.
     """
 
@@ -81,7 +81,7 @@ class Imagination:
             last = outputs[:, -1]
             step = ImaginedStep(
                 reward=self._model.reward_head.scalar.mean(self._model.reward_head(last)),
-                end=sample_categorical(self._model.end_head(last), self.uniforms).bool(),
+                terminated=sample_categorical(self._model.end_head(last), self.uniforms).bool(),
                 disagreement=self._curiosity.step_disagreement(parts) if self._curiosity else last.new_zeros(len(last)),
             )
             return step, ImaginedState(memory, tokens, actions[:, :0])

@@ -30,13 +30,13 @@ class WorldModelLosses(NamedTuple):
 
     observations: Tensor
     rewards: Tensor
-    ends: Tensor
+    terminations: Tensor
     curiosity: Tensor
     per_window: Tensor
 
     @property
     def total(self) -> Tensor:
-        return self.observations + self.rewards + self.ends + self.curiosity
+        return self.observations + self.rewards + self.terminations + self.curiosity
 
 
 def _mean(losses: Tensor, weights: Tensor) -> Tensor:
@@ -52,7 +52,8 @@ def world_model_losses(
 ) -> WorldModelLosses:
     """All losses of a batch (M3 section 3.2).
 
-    Observations count from step ``context_length`` on; rewards and ends of step t count where t and t + 1 are real.
+    Observations count from step ``context_length`` on; rewards and terminations of step t count where t and
+    t + 1 are real.
     """
     blocks = model.embed({name: t[:, :-1] for name, t in batch.tokens.items()}, batch.actions[:, :-1], codebooks)
     steps = blocks.shape[1]
@@ -80,7 +81,7 @@ def world_model_losses(
     return WorldModelLosses(
         observations=_mean(step_losses, observed),
         rewards=_mean(reward_losses, followed),
-        ends=_mean(end_losses, followed),
+        terminations=_mean(end_losses, followed),
         curiosity=curiosity,
         per_window=(_mean_per_window(step_losses, observed) + _mean_per_window(reward_losses, followed)).detach(),
     )

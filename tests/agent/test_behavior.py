@@ -87,7 +87,7 @@ def test_rewards_and_ends_belong_to_the_step_whose_action_caused_them() -> None:
     trajectory = play(agent, imagination)
     assert trajectory.rewards.tolist() == [[1, 2, 3]] * BATCH
     assert trajectory.disagreements.tolist() == [[10, 20, 30]] * BATCH
-    assert trajectory.ends.tolist() == [[False, True, False], [False] * 3, [False] * 3]
+    assert trajectory.terminations.tolist() == [[False, True, False], [False] * 3, [False] * 3]
     assert imagination.steps == HORIZON - 1  # nothing reads what follows the last action
 
 
@@ -100,7 +100,7 @@ def test_only_the_policy_learns() -> None:
     assert all(p.grad is not None for p in agent.actor_critic.parameters())
 
 
-def hand_built(ends: list[list[bool]]) -> Trajectory:
+def hand_built(terminations: list[list[bool]]) -> Trajectory:
     """Two trajectories of four steps. The critic's logits lean to values around 1, 2, 3, ... by turns."""
     logits = -0.1 * (torch.arange(129) - torch.tensor([[67.0, 69, 71, 73], [75.0, 73, 71, 69]])[..., None]) ** 2
     return Trajectory(
@@ -108,7 +108,7 @@ def hand_built(ends: list[list[bool]]) -> Trajectory:
         entropies=torch.tensor([[1.0, 2, 3, 4], [4.0, 3, 2, 1]], requires_grad=True),
         values=logits.requires_grad_(),
         rewards=torch.tensor([[1.0, 2, 3], [10.0, 0, -10]]),
-        ends=torch.tensor(ends),
+        terminations=torch.tensor(terminations),
         disagreements=torch.tensor([[0.5, 0, 0], [0, 0, 2.0]]),
     )
 
@@ -194,7 +194,7 @@ def test_what_comes_after_an_end_changes_no_loss() -> None:
         entropies=first.entropies + 5 * after_end,
         values=first.values + after_end[..., None] * torch.arange(129),
         rewards=first.rewards + 5 * after_end[:, :-1],
-        ends=first.ends,
+        terminations=first.terminations,
         disagreements=first.disagreements + 5 * after_end[:, :-1],
     )
     for one, other in zip(losses_of(first), losses_of(second), strict=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from m3.config.experiment import Run
-from m3.config.identity import canonical, config_hash, read_resolved, resolved_name
+from m3.config.identity import canonical, config_hash
 from m3.config.json_schema import FILES, schema_text
 from m3.config.layers import Layer, merge, validate
 from m3.config.loading import load_run
@@ -17,6 +17,7 @@ from m3.config.plan import load_experiment
 from m3.config.schema import Optimizer
 from m3.config.yaml_files import dump_yaml, read_yaml
 from m3.errors import UserError
+from m3.files.run_folder import read_resolved, resolved_name
 
 ALIEN = Run("atari100k", "m3", "Alien", 0)
 

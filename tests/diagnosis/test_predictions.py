@@ -28,7 +28,7 @@ def test_one_window_has_the_losses_of_training() -> None:
         tokens={name: tokens[None][copies] for name, tokens in episode.tokens.items()},
         actions=torch.cat((episode.actions, episode.actions[-1:]))[None][copies],
         rewards=torch.cat((episode.rewards, torch.zeros(1)))[None][copies],
-        terminated=torch.cat((episode.ends, torch.zeros(1, dtype=torch.bool)))[None][copies],
+        terminated=torch.cat((episode.terminations, torch.zeros(1, dtype=torch.bool)))[None][copies],
         mask=torch.ones(MEMBERS, sequences.length, dtype=torch.bool),
     )
     expected = world_model_losses(agent.world_model, batch, agent.tokenizer.codebooks, sequences.context_length)
@@ -44,7 +44,7 @@ def test_every_step_after_the_context_is_predicted_once_and_in_order(steps: int)
     found = predict(agent, episode, sequences)
     skipped = sequences.context_length - 1
     torch.testing.assert_close(found.reward, episode.rewards[skipped:])
-    assert found.ended.tolist() == episode.ends[skipped:].tolist()
+    assert found.ended.tolist() == episode.terminations[skipped:].tolist()
     assert all(torch.isfinite(column.float()).all() and len(column) == len(found.reward) for column in found)
 
 

@@ -9,9 +9,10 @@ import pytest
 from toy_runs import toy_settings
 
 import m3.training.components
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
 from m3.environments import make_environment
+from m3.files.run_folder import resolved_name
 from m3.reference.golden import GoldenFile
 from m3.reference.golden_agent import load_agent, read_actions, read_observations
 from m3.specs import DiscreteActions
@@ -98,7 +99,7 @@ def test_the_fault_learns_the_end_of_a_step_from_the_prediction_before_its_actio
         taken = read_actions(golden, f"{prefix}action", actions)[1]
         batch = WorldModelBatch(agent.tokenizer.encode(raw), taken, rewards, ends.bool(), mask)
         arguments = (agent.world_model, batch, agent.tokenizer.codebooks, settings.sequences.context_length)
-        faulty = faults.losses_with_early_ends(*arguments)
+        faulty = faults.losses_with_early_terminations(*arguments)
         assert faulty.ends.item() == pytest.approx(expected, abs=5e-4)
         assert faulty.observations == world_model_losses(*arguments).observations
 
@@ -110,7 +111,7 @@ def test_a_run_trains_with_the_fault_of_its_variant(
     monkeypatch.setattr(faults, "m3_main", lambda arguments: trained.append(arguments) or 0)
     right = m3.training.components.world_model_losses
     monkeypatch.setattr(m3.training.components, "world_model_losses", right)  # is set back after the test
-    for variant, used in (("m3", right), ("fault-end-labels", faults.losses_with_early_ends)):
+    for variant, used in (("m3", right), ("fault-end-labels", faults.losses_with_early_terminations)):
         settings = toy_settings("vector", variant=variant)
         config = tmp_path / resolved_name(settings)
         config.write_text(canonical(settings))

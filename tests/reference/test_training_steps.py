@@ -173,7 +173,7 @@ def with_the_last_step_trained(patch: Patch) -> None:
             entropies=longer(trajectory.entropies, last),
             values=longer(trajectory.values, trajectory.values[:, -1]),
             rewards=longer(trajectory.rewards, last / settings.extrinsic_weight),
-            ends=longer(trajectory.ends, torch.ones_like(last, dtype=torch.bool)),
+            terminations=longer(trajectory.terminations, torch.ones_like(last, dtype=torch.bool)),
             disagreements=longer(trajectory.disagreements, torch.zeros_like(last)),
         )
         wider = ranges.setdefault(own, ReturnRange(trajectory.log_probs.numel()))

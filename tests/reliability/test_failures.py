@@ -16,12 +16,13 @@ from toy_runs import toy_settings
 from trained import RARELY, SETTINGS, assert_same, in_epoch, train
 
 from m3.cli import main
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.schema import AtariEnvironment
 from m3.environments import make_environment
 from m3.environments.toy import Toy
 from m3.errors import ExitStatus, RunFailedError, UserError
 from m3.files.names import FAILURE, LEASE_LOCK, METRICS, PROGRESS, WEIGHTS
+from m3.files.run_folder import resolved_name
 from m3.runs import lease
 from m3.runs.dataset import export_dataset
 from m3.runs.failure import FailureRecord

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from trained import SETTINGS, assert_same, in_epoch, train
 
-from m3.config.identity import config_hash, resolved_name
+from m3.config.identity import config_hash
 from m3.errors import UserError
+from m3.files.run_folder import resolved_name
 from m3.runs.train import METRICS, WEIGHTS
 
 OTHERS = [

@@ -15,10 +15,11 @@ from trained import SETTINGS, assert_same, train
 from m3.checks.comparison import differences, run_differences
 from m3.checks.killing import kill_test
 from m3.config.experiment import Run
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.loading import load_run
 from m3.config.plan import load_experiment
 from m3.errors import ExitStatus
+from m3.files.run_folder import resolved_name
 from m3.runs.evaluate import evaluate
 
 EXPERIMENT = """\

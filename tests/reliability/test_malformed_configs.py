@@ -10,12 +10,13 @@ import pytest
 
 from m3.cli import main
 from m3.config.experiment import Run
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.layers import Layer, Location
 from m3.config.loading import load_run
 from m3.config.plan import load_experiment
 from m3.config.yaml_files import dump_yaml
 from m3.errors import UserError
+from m3.files.run_folder import resolved_name
 
 EXPERIMENT: dict[str, Any] = {
     "name": "own",

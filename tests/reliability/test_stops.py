@@ -13,8 +13,9 @@ import torch
 from trained import RARELY, SETTINGS, assert_same, in_epoch, signal_at_end_of, train
 
 from m3.cli import main
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.errors import ExitStatus, OccupiedError, UserError
+from m3.files.run_folder import resolved_name
 from m3.runs.lease import Lease
 from m3.runs.progress import RunProgress
 from m3.runs.saving import CheckpointInterval

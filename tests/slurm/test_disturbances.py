@@ -10,7 +10,7 @@ from drivers import EPOCHS, PROFILE, SEEDS, epochs, logs, start_driver, toy_proj
 from projects import Project
 
 from m3.checks.comparison import run_differences
-from m3.config.identity import read_resolved
+from m3.files.run_folder import read_resolved
 
 
 class Outcome(NamedTuple):

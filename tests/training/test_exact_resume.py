@@ -12,10 +12,11 @@ import torch
 from toy_runs import toy_settings
 
 from m3.checks.comparison import SCORES, run_differences
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.schema import RunSettings
 from m3.files import hdf5
 from m3.files.names import METRICS, WEIGHTS
+from m3.files.run_folder import resolved_name
 from m3.runs.evaluate import evaluate
 from m3.runs.progress import RunProgress
 from m3.runs.saving import CheckpointInterval

@@ -14,10 +14,11 @@ import m3
 from m3.analysis.own_runs import read_own
 from m3.checks.comparison import run_differences
 from m3.cli import main
-from m3.config.identity import canonical, resolved_name
+from m3.config.identity import canonical
 from m3.config.schema import RunSettings
 from m3.files import hdf5
 from m3.files.names import METRICS, WEIGHTS
+from m3.files.run_folder import resolved_name
 from m3.runs.lease import Lease
 from m3.runs.loading import newest_checkpoint
 from m3.runs.saving import CheckpointInterval

@@ -13,7 +13,7 @@ import m3
 from m3.environments import Environment
 from m3.runs.loading import LoadedAgent, newest_checkpoint
 from m3.watch.online_agent import Decision, Forecaster, to_observation, to_tokens
-from m3.watch.streams import WatchedStep, dream_beside, play, play_dream, stored_episodes
+from m3.watch.streams import WatchedStep, imagine_beside, play, play_imagined, stored_episodes
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def test_somebody_elses_actions_are_taken(agent: LoadedAgent, environment: Envir
     replayed(agent, stream, seed=0)
 
 
-def test_a_dream_begins_where_reality_is_and_then_leaves_it(agent: LoadedAgent, environment: Environment) -> None:
-    stream = list(islice(dream_beside(agent, environment, 0.5, seed=2, horizon=3), 10))
+def test_a_imagined_begins_where_reality_is_and_then_leaves_it(agent: LoadedAgent, environment: Environment) -> None:
+    stream = list(islice(imagine_beside(agent, environment, 0.5, seed=2, horizon=3), 10))
     replayed(agent, stream, seed=2)
-    assert [watched.dream_step for watched in stream] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    assert [watched.imagined_step for watched in stream] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
     for watched in stream:
         kept = to_observation(agent.networks, to_tokens(agent.networks, watched.observation))
         same = all(np.array_equal(kept[name], watched.other[name]) for name in kept)
-        assert same == (watched.dream_step == 0)
+        assert same == (watched.imagined_step == 0)
 
 
 def test_inside_the_dream_nothing_real_happens_after_its_beginning(
@@ -79,7 +79,7 @@ def test_inside_the_dream_nothing_real_happens_after_its_beginning(
     taken = []
     real_step = environment.step
     monkeypatch.setattr(environment, "step", lambda action: taken.append(action) or real_step(action))
-    stream = list(islice(play_dream(agent, environment, 0.5, 0, lambda decision: np.array([1])), 6))
+    stream = list(islice(play_imagined(agent, environment, 0.5, 0, lambda decision: np.array([1])), 6))
     first = [watched for watched in stream if watched.episode == 1]
     assert len(taken) == len({watched.episode for watched in stream})  # one step of context before each dream
     assert all(watched.reward is None for watched in stream)

@@ -75,7 +75,7 @@ def test_next_tokens_and_ends_are_drawn_from_their_heads() -> None:
         drawn = state.observation[name][:, 1, -1]
         frequencies = torch.bincount(drawn, minlength=len(probabilities)) / draws
         assert_close(frequencies, probabilities, atol=0.03, rtol=0)
-    assert_close(step.end.float().mean(), model.end_head(output[0, -1]).softmax(-1)[1], atol=0.03, rtol=0)
+    assert_close(step.terminated.float().mean(), model.end_head(output[0, -1]).softmax(-1)[1], atol=0.03, rtol=0)
 
 
 def test_what_was_imagined_is_what_goes_on() -> None:

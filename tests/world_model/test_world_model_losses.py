@@ -74,13 +74,13 @@ def end_loss(agent: Agent, batch: WorldModelBatch, window: int, step: int) -> Te
 
 @torch.no_grad()
 def test_every_head_is_trained_on_its_own_step(agent: Agent, batch: WorldModelBatch) -> None:
-    """Observations from the context on; rewards and ends of step t from the prediction of step t + 1."""
+    """Observations from the context on; rewards and terminations of step t from the prediction of step t + 1."""
     observed = [(w, t) for w, real in enumerate(REAL_STEPS) for t in range(CONTEXT, real)]
     followed = [(w, t) for w, real in enumerate(REAL_STEPS) for t in range(real - 1)]
     losses = compute(agent, batch)
     assert_close(losses.observations, torch.stack([observation_loss(agent, batch, *s) for s in observed]).mean())
     assert_close(losses.rewards, torch.stack([reward_loss(agent, batch, *s) for s in followed]).mean())
-    assert_close(losses.ends, torch.stack([end_loss(agent, batch, *s) for s in followed]).mean())
+    assert_close(losses.terminations, torch.stack([end_loss(agent, batch, *s) for s in followed]).mean())
 
 
 @torch.no_grad()
@@ -117,7 +117,7 @@ def test_the_ensemble_leaves_the_network_alone(agent: Agent, batch: WorldModelBa
 
 def test_the_total_is_the_sum_and_trains_everything_but_the_tokenizer(agent: Agent, batch: WorldModelBatch) -> None:
     losses = compute(agent, batch)
-    assert_close(losses.total, losses.observations + losses.rewards + losses.ends + losses.curiosity)
+    assert_close(losses.total, losses.observations + losses.rewards + losses.terminations + losses.curiosity)
     losses.total.backward()
     assert all(parameter.grad is not None for parameter in agent.world_model.parameters())
 

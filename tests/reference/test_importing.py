@@ -11,10 +11,10 @@ from toy_runs import toy_settings
 
 from m3.agent.agent import Agent
 from m3.errors import UserError
-from m3.reference import published
+from m3.reference import importing
 from m3.reference.golden import GoldenFile
 from m3.reference.golden_agent import small_agent
-from m3.reference.published import import_weights
+from m3.reference.importing import import_weights
 from m3.reference.weights import from_reference
 from m3.runs.weights import load_weights
 from m3.specs import DiscreteActions, ModalitySpec, ObservationSpec
@@ -40,7 +40,7 @@ def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cas
     """A golden agent whose spaces an environment has."""
     case = Case(request.param)
     spaces = SimpleNamespace(observation_spec=case.observations, action_spec=case.actions, close=lambda: None)
-    monkeypatch.setattr(published, "make_environment", lambda *_: spaces)
+    monkeypatch.setattr(importing, "make_environment", lambda *_: spaces)
     return case
 
 
@@ -96,7 +96,7 @@ def test_other_checkpoints_are_refused(
 ) -> None:
     case = Case("mixed_discrete")
     spaces = SimpleNamespace(observation_spec=case.observations, action_spec=case.actions, close=lambda: None)
-    monkeypatch.setattr(published, "make_environment", lambda *_: spaces)
+    monkeypatch.setattr(importing, "make_environment", lambda *_: spaces)
     state = case.state
     assert callable(change)
     change(state)

@@ -1,4 +1,4 @@
-"""How long dreams stay true: the world model, left to itself, beside what really followed the same actions."""
+"""How long imagination stays true: the world model, left to itself, beside what followed the same actions."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,11 +18,11 @@ TOLERANCE = 1
 """Bins of the quantiser by which a vector's number may be off without being wrong."""
 
 
-class Dreams(NamedTuple):
-    """Dreams (n) by dreamt step (T); NaN where the real episode was over before, or the dream.
+class Imagined(NamedTuple):
+    """Errors of imagined episodes (n) by imagined step (T); NaN once the real or the imagined episode is over.
 
     wrong: share of tokens that are not the real ones (of vectors: off by more than ``TOLERANCE`` bins; the columns of a
-    cell count one by one). unchanged: that of a dream in which nothing ever changes.
+    cell count one by one). unchanged: that of a forecast in which nothing ever changes.
     """
 
     wrong: Tensor
@@ -30,13 +30,15 @@ class Dreams(NamedTuple):
 
 
 @torch.no_grad()
-def dream(agent: Agent, episode: Episode, sequences: Sequences, most: int, generator: torch.Generator) -> Dreams:
-    """Dream from at most ``most`` steps of an episode, evenly spread, for as many steps T as the policy trains on."""
+def imagine_beside(
+    agent: Agent, episode: Episode, sequences: Sequences, most: int, generator: torch.Generator
+) -> Imagined:
+    """Imagine from at most ``most`` steps of an episode, evenly spread, for as many steps T as the policy trains on."""
     context, horizon = sequences.context_length, sequences.length - sequences.context_length
     steps = len(episode.rewards)
     device = episode.rewards.device
     if steps < context:
-        return Dreams(torch.empty(0, horizon), torch.empty(0, horizon))
+        return Imagined(torch.empty(0, horizon), torch.empty(0, horizon))
     now = torch.linspace(context - 1, steps - 1, min(most, steps - context + 1)).round().long().to(device)
     before = now[:, None] + torch.arange(1 - context, 1, device=device)
     imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms(generator), curious=False)
@@ -45,15 +47,15 @@ def dream(agent: Agent, episode: Episode, sequences: Sequences, most: int, gener
     first = state.observation
     over = torch.zeros(len(now), dtype=torch.bool, device=device)
     columns = []
-    for dreamt_step in range(horizon):
-        over = over | (now + dreamt_step >= steps)
-        real = (now + dreamt_step).clamp(max=steps - 1)
-        dreamt, state = imagination.step(state, episode.actions[real])
+    for imagined_step in range(horizon):
+        over = over | (now + imagined_step >= steps)
+        real = (now + imagined_step).clamp(max=steps - 1)
+        imagined, state = imagination.step(state, episode.actions[real])
         following = {name: tokens[real + 1] for name, tokens in episode.tokens.items()}
         column = torch.stack([wrong_share(following, state.observation), wrong_share(following, first)])
         columns.append(column.masked_fill(over, torch.nan))
-        over = over | dreamt.end
-    return Dreams(*torch.from_numpy(download(torch.stack(columns, dim=-1))))
+        over = over | imagined.terminated
+    return Imagined(*torch.from_numpy(download(torch.stack(columns, dim=-1))))
 
 
 def wrong_share(real: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Tensor:

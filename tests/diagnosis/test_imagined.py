@@ -1,11 +1,11 @@
-"""Dreams beside reality: what counts as wrong, and from where dreams begin."""
+"""Imagination beside reality: what counts as wrong, and where imagination begins."""
 
 import torch
 from toy_runs import random_steps, toy_agent, toy_settings
 
 from m3.agent.agent import Agent
-from m3.diagnosis.dreams import Dreams, dream, wrong_share
 from m3.diagnosis.episodes import Episode
+from m3.diagnosis.imagined import Imagined, imagine_beside, wrong_share
 
 TASK = "all_modalities"
 
@@ -34,8 +34,8 @@ def zeros(steps: int) -> Episode:
     return episode._replace(tokens={name: torch.zeros_like(t) for name, t in episode.tokens.items()})
 
 
-def dreams_of(agent: Agent, episode: Episode, most: int) -> Dreams:
-    return dream(agent, episode, toy_settings(TASK).sequences, most, torch.Generator().manual_seed(0))
+def imagined_of(agent: Agent, episode: Episode, most: int) -> Imagined:
+    return imagine_beside(agent, episode, toy_settings(TASK).sequences, most, torch.Generator().manual_seed(0))
 
 
 def test_vectors_may_be_off_by_one_bin_other_tokens_by_nothing() -> None:
@@ -44,20 +44,20 @@ def test_vectors_may_be_off_by_one_bin_other_tokens_by_nothing() -> None:
     assert wrong_share(real, other).tolist() == [0.5]
 
 
-def test_dreams_are_as_long_as_those_of_the_policy_and_end_with_the_episode() -> None:
+def test_imagination_is_as_long_as_that_of_the_policy_and_ends_with_the_episode() -> None:
     agent = toy_agent(TASK)  # context of 2 steps in windows of 4: the world model is asked for 2
     foresee(agent, end=False)
-    found = dreams_of(agent, zeros(5), 10)
+    found = imagined_of(agent, zeros(5), 10)
     nan = torch.nan
     expected = torch.tensor([[0, 0], [0, 0], [0, 0], [0, nan]])  # from the second step to the fifth and last
     for column in found:
         torch.testing.assert_close(column, expected, equal_nan=True)
 
 
-def test_what_follows_a_dreamt_end_does_not_count() -> None:
+def test_what_follows_a_imagined_termination_does_not_count() -> None:
     agent = toy_agent(TASK)
     foresee(agent, end=True)
-    found = dreams_of(agent, zeros(5), 10)
+    found = imagined_of(agent, zeros(5), 10)
     assert found.wrong[:, 0].tolist() == [0, 0, 0, 0]
     assert found.wrong[:, 1:].isnan().all()
 
@@ -69,22 +69,22 @@ def test_each_step_is_compared_with_what_really_followed() -> None:
     changed = {name: t.clone() for name, t in episode.tokens.items()}
     changed["token"][4] = 1  # one observation, which the model does not foresee
     share = changed["token"][0].numel() / sum(t[0].numel() for t in changed.values())
-    found = dreams_of(agent, episode._replace(tokens=changed), 10)
+    found = imagined_of(agent, episode._replace(tokens=changed), 10)
     # from steps 1 to 4: the fourth observation is two, one and no steps ahead
     torch.testing.assert_close(found.wrong[:3], torch.tensor([[0, 0], [0, share], [share, 0]]))
     torch.testing.assert_close(found.unchanged[:3], torch.tensor([[0, 0], [0, share], [share, 0]]))
     torch.testing.assert_close(found.unchanged[3, 0], torch.tensor(share))  # begun at what is gone a step later
 
 
-def test_fewer_dreams_are_spread_over_the_episode() -> None:
+def test_fewer_starts_are_spread_over_the_episode() -> None:
     agent = toy_agent(TASK)
     episode = zeros(21)
     places = torch.zeros(22, dtype=torch.int64)
-    places[[2, 11]] = 1  # what follows the first and the second of three dreams' beginnings
+    places[[2, 11]] = 1  # what follows the first and the second of three beginnings
     tokens = {**episode.tokens, "token": episode.tokens["token"] + places[:, None, None]}
-    found = dreams_of(agent, episode._replace(tokens=tokens), 3)
+    found = imagined_of(agent, episode._replace(tokens=tokens), 3)
     assert (found.unchanged[:, 0] > 0).tolist() == [True, True, False]
 
 
-def test_an_episode_shorter_than_the_context_has_no_dreams() -> None:
-    assert dreams_of(toy_agent(TASK), still_episode(1), 3).wrong.shape == (0, 2)
+def test_an_episode_shorter_than_the_context_is_not_imagined() -> None:
+    assert imagined_of(toy_agent(TASK), still_episode(1), 3).wrong.shape == (0, 2)
