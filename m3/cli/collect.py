@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from m3.cli import variant_labels
+from m3.cli import label, variant_labels
 from m3.errors import UserError
 
 HELP = "gather published scores and those of finished runs of a benchmark in one table"
@@ -17,8 +17,8 @@ python -m m3 collect --benchmark atari100k --published results/published --runs 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
-    label = "its name in figures, where it is not a published one (default: that of --benchmark)"
-    parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=label)
+    name = "its name in figures, where it is not a published one (default: that of --benchmark)"
+    parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=name)
     parser.add_argument(
         "--published", type=Path, required=True, metavar="FOLDER", help="runs.csv, curves.csv.gz, references.csv"
     )
@@ -47,6 +47,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--scores published takes no --runs; use --scores both")
     if args.scores == "own" and not args.runs:
         raise UserError("--scores own needs the folders of finished runs after --runs")
+    if args.benchmark_label:
+        label("benchmark-label", args.benchmark_label)
+    for words in args.reference_words:
+        label("reference-words", words)
     if args.references:
         tasks = scores.references(_references(args.references), *args.reference_words)
     else:

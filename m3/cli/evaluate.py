@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_environment_code
+from m3.cli import add_environment_code, check_range
 from m3.files.names import SCORES
 
 HELP = "play episodes with a trained run's weights and write every score"
@@ -25,11 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.errors import UserError
     from m3.runs.evaluate import evaluate
 
-    if args.episodes < 1:
-        raise UserError(f"--episodes must be at least 1, got {args.episodes}")
+    check_range(args, "episodes", 1, 1_000_000)
     output = args.output or args.run / SCORES
     evaluate(
         args.run,

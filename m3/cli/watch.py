@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_environment_code
+from m3.cli import add_environment_code, check_range
 
 HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
 
@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from m3.errors import UserError
     from m3.watch.show import WatchOptions, watch
 
-    for option, least in (("episodes", 1), ("steps", 1), ("fps", 1), ("horizon", 1), ("seed", 0), ("temperature", 0)):
-        value = getattr(args, option)
-        if value is not None and value < least:
-            raise UserError(f"--{option} must be at least {least}, got {value}")
+    for option, least, most in (
+        *(("episodes", 1, 1_000_000), ("steps", 1, 10_000_000), ("fps", 1, 1_000), ("horizon", 1, 100_000)),
+        *(("seed", 0, 2**31 - 1), ("temperature", 0, 1_000_000)),
+    ):
+        check_range(args, option, least, most)
     if args.replay and (args.dream or args.play):
         raise UserError("--replay shows what was stored: leave out --dream and --play")
     if args.output is not None and args.play:

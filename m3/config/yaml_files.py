@@ -9,7 +9,7 @@ import yaml
 from m3.errors import UserError, escaped, shown
 from m3.reading import read_text
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**18
 """Of a file."""
 MOST_DEPTH = 50
 """Of mappings and lists within each other."""
@@ -18,6 +18,7 @@ MOST_VALUES = 100_000
 _MOST_DIGITS = 400
 """Of a number: more is neither an integer that anything counts nor a float."""
 _TAG = "tag:yaml.org,2002:"
+_TOO_DEEP = f"more than {MOST_DEPTH} mappings and lists within each other"
 _TOO_LARGE = 2**63
 _PLAIN = {
     yaml.ScalarNode: [_TAG + kind for kind in ("null", "bool", "int", "float", "str")],
@@ -28,6 +29,8 @@ _PLAIN = {
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which silently keeps the last of duplicate keys and reads ``1e-4`` as a string."""
+
+    _depth = 0
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -47,27 +50,41 @@ class _Loader(yaml.SafeLoader):
         node = self.get_single_node()
         if node is None:
             return None
-        self._measure(node, {}, 0)
+        self._measure(node, {})
         return self.construct_document(node)
 
-    def _measure(self, node: yaml.Node, known: dict[int, int], depth: int) -> int:
-        """Count a node's values, aliases followed, before any of them is made."""
-        if depth > MOST_DEPTH:
-            raise self._error(node, f"more than {MOST_DEPTH} mappings and lists within each other")
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self._depth > MOST_DEPTH:
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _measure(self, node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+        """Count a node's values, and how deep they lie, aliases followed, before any of them is made."""
         if node.tag not in _PLAIN[type(node)]:
             raise self._error(node, f"could not determine a constructor for the tag {shown(node.tag)}")
         if isinstance(node, yaml.ScalarNode):
             self._check_scalar(node)
-            return 1
+            return 1, 0
         if id(node) not in known:
-            known[id(node)] = MOST_VALUES  # of one that holds itself
+            known[id(node)] = MOST_VALUES + 1, 0  # of one that holds itself
             inside = (
                 node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
             )
-            known[id(node)] = 1 + sum(self._measure(part, known, depth + 1) for part in inside)
-        if known[id(node)] > MOST_VALUES:
+            measures = [self._measure(part, known) for part in inside]
+            known[id(node)] = (
+                1 + sum(count for count, _ in measures),
+                1 + max((depth for _, depth in measures), default=0),
+            )
+        count, depth = known[id(node)]
+        if count > MOST_VALUES:
             raise self._error(node, f"more than {MOST_VALUES} values, with those that aliases repeat")
-        return known[id(node)]
+        if depth > MOST_DEPTH:
+            raise self._error(node, _TOO_DEEP)
+        return count, depth
 
     def _check_scalar(self, node: yaml.ScalarNode) -> None:
         kind = node.tag.removeprefix(_TAG)
@@ -125,8 +142,6 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
         raise UserError(f"{origin}:{line} {_one_line(error.problem)}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{origin}: {_one_line(error)}") from error
-    except RecursionError as error:
-        raise UserError(f"{origin}: more than {MOST_DEPTH} mappings and lists within each other") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

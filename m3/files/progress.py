@@ -1,11 +1,10 @@
 """How far a run is: a small file of JSON, written while it trains, for the status of an experiment and for scripts."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from m3.files.atomic import Fence, atomic_file
 from m3.files.names import PROGRESS
@@ -17,10 +16,10 @@ AttemptState = Literal["setting up", "training", "finished", "stopped", "failed"
 class Attempt(BaseModel):
     """One process that trained the run, or tried to."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    begun: datetime
-    updated: datetime
+    begun: AwareDatetime
+    updated: AwareDatetime
     """When it last wrote this file."""
     host: str
     process: int
@@ -32,13 +31,13 @@ class Attempt(BaseModel):
     @property
     def seconds(self) -> float:
         """From the beginning to the last word."""
-        return (self.updated - self.begun).total_seconds()
+        return max((self.updated - self.begun).total_seconds(), 0.0)
 
 
 class ProgressRecord(BaseModel):
     """The content of a run's progress file."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     format: Literal["m3.progress"] = "m3.progress"
     format_version: Literal[1] = 1

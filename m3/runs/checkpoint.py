@@ -193,7 +193,10 @@ class CheckpointFolder:
 
     def _read_parts(self, checkpoint: Checkpoint) -> Iterator[Rows]:
         for part in checkpoint.parts:
-            yield Rows(part.first_row, read_tree(self.path / part.file.name))
+            rows = Rows(part.first_row, read_tree(self.path / part.file.name))
+            if rows.next_row != part.next_row:
+                raise ValueError(f"{part.file.name} ends at row {rows.next_row}, not {part.next_row}")
+            yield rows
 
     def _prune(self) -> None:
         """Delete what no kept checkpoint needs: older ones, damaged ones, and what processes before this one left."""

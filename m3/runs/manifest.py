@@ -32,7 +32,7 @@ class _Content(BaseModel):
 class File(_Content):
     """A file of a checkpoint, as it was written."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")]
     """In the folder of the checkpoints, and nowhere else."""
     bytes: int
     sha256: str

@@ -75,7 +75,7 @@ def load_weights(path: Path) -> Weights:
     if description.pop("sha256", None) != _digest(description, state):
         raise UserError(f"{path} is damaged (its checksum differs); delete it and train the run again")
     config, agent_steps = description.get("config"), description.get("agent_steps")
-    if not isinstance(config, str) or type(agent_steps) is not int:
+    if not isinstance(config, str) or type(agent_steps) is not int or not 0 <= agent_steps < 2**63:
         raise UserError(f"{path} does not say with which settings, and for how many steps, it was trained")
     settings = validate(RunSettings, [Layer(str(path), parse_yaml(config, str(path)))])
     return Weights(state, settings, agent_steps)
