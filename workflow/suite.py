@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from snakemake.io import report
 
 from m3.analysis import catalog
-from m3.config.experiment import Run, Statistics
+from m3.config.experiment import Run, Statistics, task_of_folder
 from m3.config.plan import PUBLISHED_BENCHMARKS, Plan
 from m3.config.schema import GymnasiumEnvironment
 from m3.errors import UserError, unknown_name
@@ -35,7 +35,7 @@ def experiment_file(given: Sequence[Path]) -> str:
 
 def run_of(wildcards: Wildcards) -> Run:
     """The run that a rule's wildcards name."""
-    return Run(wildcards.benchmark, wildcards.variant, wildcards.task, int(wildcards.seed))
+    return Run(wildcards.benchmark, wildcards.variant, task_of_folder(wildcards.task), int(wildcards.seed))
 
 
 def run_folder(run: Run) -> str:

@@ -1,5 +1,9 @@
 """Published scores: the CSV files of results/published."""
 
+import errno
+import gzip
+import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +19,11 @@ from m3.analysis.scores import (
     TASK_COLUMNS,
     Scores,
 )
-from m3.errors import UserError, unknown_name
+from m3.errors import UserError, shown, unknown_name
+from m3.reading import open_regular
 
 _COLUMNS = ["benchmark", "method", "task", "seed", "env_steps", "score", "source"]
+_MOST_BYTES = 256 * 2**20
 _RUN = ["method", "task", "seed"]
 
 
@@ -60,10 +66,10 @@ def read_published(folder: Path, benchmark: str) -> Scores:
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(io.BytesIO(_unpacked(path)))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (OSError, EOFError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     missing = [column for column in columns if column not in frame]
     if missing:
@@ -71,12 +77,26 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     return frame
 
 
+def _unpacked(path: Path) -> bytes:
+    """Read a file's bytes, without gzip where its name says so; an archive may be small and endless."""
+    with open_regular(path) as raw:
+        content = (gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw).read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"has more than {_MOST_BYTES} bytes")
+    return content
+
+
 def _of_benchmark(path: Path, benchmark: str) -> pd.DataFrame:
     frame = _read(path, _COLUMNS)
-    valid = np.isfinite(pd.to_numeric(frame.score, errors="coerce"))
-    if not valid.all():
-        line = int(np.flatnonzero(~valid)[0]) + 2
-        raise UserError(f"{path}, line {line}: the score must be a number, got {frame.score.iloc[line - 2]!r}")
+    for column, name in (("score", "score"), ("seed", "seed"), ("env_steps", "env_steps")):
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        valid = np.isfinite(numbers) & ((column == "score") | (numbers == numbers.round()))
+        if not valid.all():
+            line = int(np.flatnonzero(~valid)[0]) + 2
+            kind = "a number" if column == "score" else "a whole number"
+            raise UserError(
+                f"{path}, line {line}: the {name} must be {kind}, got {shown(frame[column].iloc[line - 2])}"
+            )
     return frame.loc[frame.benchmark == benchmark, _COLUMNS].reset_index(drop=True)
 
 

@@ -20,8 +20,8 @@ def check_label(label: str) -> str:
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 """A name that becomes a folder."""
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-"""A task's name, which becomes a folder too."""
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*([/:][A-Za-z0-9][\w.-]*)*$")]
+"""A task's name, which becomes a folder too. Ids of Gymnasium may have a module and a namespace."""
 Label = Annotated[str, Field(max_length=100), AfterValidator(check_label)]
 """A name in figures, tables, pages and comments: one line without angle brackets."""
 SeedCount = Annotated[int, Field(gt=0, le=MOST_SEEDS)]
@@ -42,7 +42,17 @@ class Run(NamedTuple):
     @property
     def folder(self) -> str:
         """Where the run's files stand, relative to the folder of all runs."""
-        return f"{self.benchmark}/{self.variant}/{self.task}/seed-{self.seed}"
+        return f"{self.benchmark}/{self.variant}/{self.task_folder}/seed-{self.seed}"
+
+    @property
+    def task_folder(self) -> str:
+        """The task's name as that of one folder: ``+`` for a slash, ``~`` for a colon."""
+        return self.task.replace("/", "+").replace(":", "~")
+
+
+def task_of_folder(name: str) -> str:
+    """Return the task whose folder has this name: the inverse of ``Run.task_folder``."""
+    return name.replace("+", "/").replace("~", ":")
 
 
 class JobResources(Settings):

@@ -1,6 +1,8 @@
 """Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
 
+import hashlib
 import importlib.util
+import logging
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,8 @@ from m3.environments.base import Environment, Mode, Step
 from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
 from m3.errors import UserError, unknown_name
 from m3.specs import Observation
+
+_logger = logging.getLogger(__name__)
 
 
 def tasks() -> list[str]:
@@ -46,12 +50,15 @@ class GymnasiumAdapter(Environment):
 
     def __init__(self, settings: GymnasiumEnvironment, task: str) -> None:
         self._task = task
-        self._env = _make(task, render_mode=None)
+        self._truncates = settings.when_it_fails == "truncate"
+        self._env = _make(task)
         self._generator = np.random.default_rng()
         self._seed: int | None = None
         self._actions: list[np.ndarray] = []
+        self._observation: Observation = {}
         try:
-            self._to_modalities = ObservationMap(self._env.observation_space, settings.image_size)
+            clip = settings.outside == "clip"
+            self._to_modalities = ObservationMap(self._env.observation_space, settings.image_size, clip)
             self._to_action = ActionMap(self._env.action_space)
         except UserError as error:
             self._env.close()
@@ -66,12 +73,20 @@ class GymnasiumAdapter(Environment):
         self._seed = int(self._generator.integers(2**31))
         self._actions = []
         observation, _ = self._env.reset(seed=self._seed)
-        return self._to_modalities(observation)
+        self._observation = self._to_modalities(observation)
+        return self._observation
 
     def step(self, action: np.ndarray) -> Step:
         self._actions.append(np.array(action))
-        observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
-        return Step(self._to_modalities(observation), float(reward), bool(terminated), bool(truncated))
+        try:
+            observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
+        except Exception as error:  # whatever a simulator raises
+            if not self._truncates:
+                raise
+            _logger.warning("%s fails, and the episode is truncated: %s: %s", self._task, type(error).__name__, error)
+            return Step(self._observation, 0.0, False, True)
+        self._observation = self._to_modalities(observation)
+        return Step(self._observation, float(reward), bool(terminated), bool(truncated))
 
     def get_state(self) -> dict[str, Any]:
         actions = np.array(self._actions, self.action_spec.dtype).reshape(-1, *self.action_spec.shape)
@@ -79,6 +94,7 @@ class GymnasiumAdapter(Environment):
             "generator": self._generator.bit_generator.state,
             "seed": self._seed,
             "actions": actions,
+            "observation": _digest(self._observation),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -86,6 +102,11 @@ class GymnasiumAdapter(Environment):
         self._actions = list(np.asarray(state["actions"]))
         self._generator.bit_generator.state = state["generator"]
         self._replay()
+        if state.get("observation") not in (None, _digest(self._observation)):
+            raise UserError(
+                f"{self._task} does not come to the same observation from the same seed and actions, so that the "
+                "episode in progress cannot be continued: let its reset(seed) decide every random choice"
+            )
 
     def render(self) -> np.ndarray:
         """Raises UserError where the environment cannot draw itself."""
@@ -109,10 +130,12 @@ class GymnasiumAdapter(Environment):
     def _replay(self) -> None:
         """Play the current episode again, from its seed."""
         if self._seed is None:
+            self._observation = {}
             return
-        self._env.reset(seed=self._seed)
+        observation, _ = self._env.reset(seed=self._seed)
         for action in self._actions:
-            self._env.step(self._to_action(action))
+            observation, *_ = self._env.step(self._to_action(action))
+        self._observation = self._to_modalities(observation)
 
 
 @cache
@@ -123,6 +146,11 @@ def _execute(file: Path) -> None:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise UserError(f"environment.file: {file} is no Python file (.py)")
+    taken = _installed(file)
+    if taken is not None:
+        raise UserError(f"environment.file: {file} has the name of {taken}, which it would replace: rename it")
+    if str(file.parent.resolve()) not in sys.path:
+        sys.path.append(str(file.parent.resolve()))  # behind everything else: for modules beside the file
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
     try:
@@ -132,10 +160,36 @@ def _execute(file: Path) -> None:
         raise UserError(f"environment.file: {file} fails: {type(error).__name__}: {error}") from error
 
 
-def _make(task: str, render_mode: str | None) -> gymnasium.Env[Any, Any]:
+def _installed(file: Path) -> str | None:
+    """Name the module of a file's name that is there already; none where there is none but the file itself."""
+    known = sys.modules.get(file.stem)
     try:
-        return gymnasium.make(task, render_mode=render_mode, disable_env_checker=True)
+        origin = getattr(known, "__file__", "built in") if known else importlib.util.find_spec(file.stem)
+    except (ImportError, ValueError):  # no name of a module
+        return None
+    where = getattr(origin, "origin", origin)
+    same = isinstance(where, str) and Path(where).exists() and Path(where).samefile(file)
+    return None if origin is None or same else f"the installed module {file.stem} ({where})"
+
+
+def _digest(observation: Observation) -> str:
+    """Hash an observation, to see whether another is the same."""
+    digest = hashlib.sha256()
+    for name in sorted(observation):
+        digest.update(f"{name} {observation[name].dtype} {observation[name].shape};".encode())
+        digest.update(np.ascontiguousarray(observation[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _make(task: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    options: dict[str, Any] = (
+        {} if render_mode is None else {"render_mode": render_mode}
+    )  # not every constructor has it
+    try:
+        return gymnasium.make(task, disable_env_checker=True, **options)
     except gymnasium.error.UnregisteredEnv as error:
+        if task in gymnasium.registry:  # it asks for another one itself
+            raise UserError(f"Gymnasium environment {task!r} cannot be made: {error}") from error
         raise unknown_name("Gymnasium environment", task, tasks()) from error
-    except (gymnasium.error.Error, ImportError) as error:
-        raise UserError(f"Gymnasium environment {task!r} cannot be made: {error}") from error
+    except Exception as error:  # whatever a constructor raises
+        raise UserError(f"Gymnasium environment {task!r} cannot be made: {type(error).__name__}: {error}") from error

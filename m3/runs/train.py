@@ -14,6 +14,7 @@ from m3.config.schema import RunSettings
 from m3.environments import Environment, VectorEnvironment, make_environment
 from m3.errors import OccupiedError, UserError
 from m3.files.names import CHECKPOINTS, FAILURE, METRICS, WEIGHTS
+from m3.files.pretrained import refuse_other_weights
 from m3.files.run_folder import checkpoint_folder, refuse_other_settings
 from m3.nn.perceptual import load_lpips
 from m3.runs.checkpoint import CheckpointFolder
@@ -22,7 +23,7 @@ from m3.runs.lease import Lease
 from m3.runs.metrics import write_metrics
 from m3.runs.processes import Processes
 from m3.runs.progress import RunProgress
-from m3.runs.requirements import Requirements, folder_bytes, size
+from m3.runs.requirements import Requirements, folder_bytes, refuse_batches_without_data, size
 from m3.runs.saving import CheckpointInterval, Saver
 from m3.runs.stops import Stop, StopNow
 from m3.runs.weights import save_weights
@@ -137,6 +138,7 @@ def _perceptual(settings: RunSettings, pretrained: Path, device: torch.device) -
     """Load the tokenizer's perceptual distance, where the settings ask for one."""
     if settings.tokenizer is None or settings.tokenizer.perceptual != "lpips":
         return None
+    refuse_other_weights(pretrained)
     return load_lpips(pretrained).to(device)
 
 
@@ -147,7 +149,12 @@ def set_up(
     resources: ExitStack,
     graphs: bool = False,
 ) -> Trainer:
-    """Make the run as it is before its first epoch. Environments are closed with ``resources``."""
+    """Make the run as it is before its first epoch. Environments are closed with ``resources``.
+
+    Raises:
+        UserError: the settings ask for what the environment or the run's experience cannot give.
+    """
+    refuse_batches_without_data(settings)
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")

@@ -14,6 +14,7 @@ import suite
 from m3.config.plan import load_experiment
 from m3.errors import UserError
 from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
+from m3.files.pretrained import PRETRAINED
 
 try:
     EXPERIMENT = suite.experiment_file(workflow.configfiles)

@@ -1,17 +1,6 @@
 # Weights of the perceptual distance that Atari's tokenizer trains with, for machines that reach the internet. Others put
 # the two files into pretrained/ by hand; a file that is there is not downloaded again.
 
-PRETRAINED = {
-    "vgg16-397923af.pth": (
-        "https://download.pytorch.org/models/vgg16-397923af.pth",
-        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-    ),
-    "lpips-v0.1-vgg.pth": (
-        "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/vgg.pth",
-        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-    ),
-}
-
 
 localrules:
     perceptual_weights,

@@ -16,9 +16,10 @@ rule resolve:
         runtime=5,
     params:
         run=subpath(output.settings, parent=True),
+        task=lambda wildcards: suite.run_of(wildcards).task,
     shell:
         "python -m m3 resolve --experiment {input.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --variant {wildcards.variant:q} --task {wildcards.task:q} --seed {wildcards.seed:q} --run {params.run:q} > {log:q} 2>&1"
+        " --variant {wildcards.variant:q} --task {params.task:q} --seed {wildcards.seed:q} --run {params.run:q} > {log:q} 2>&1"
 
 
 # Checkpoints in the run's folder are no outputs: Snakemake would delete them when a job fails or starts again.
