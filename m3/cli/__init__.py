@@ -76,13 +76,15 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_environment_code(parser: argparse.ArgumentParser) -> None:
+def add_own_code(parser: argparse.ArgumentParser) -> None:
     """Add the option that lets settings in files execute code."""
     parser.add_argument(
-        "--environment-code",
+        "--own-code",
+        action="append",
+        default=[],
         metavar="FILE",
-        help="Python file or module of the run's environment, executed where the run's settings name it too; needed "
-        "where config/benchmarks does not",
+        help="Python file or module, executed where the run's settings name it too; needed where no benchmark or "
+        "variant in config does (again for each)",
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_environment_code, check_range
+from m3.cli import add_own_code, check_range
 from m3.files.names import DIAGNOSIS
 
 HELP = "measure how well a trained run's world model predicts and dreams, on new episodes"
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dreams", type=int, default=50, metavar="N", help="from an episode, at most (default: 50)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {DIAGNOSIS} in the run's folder)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
-    add_environment_code(parser)
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         check_range(args, name, 1, 1_000_000)
     output = args.output or args.run / DIAGNOSIS
     refuse_other_kinds(output)  # before the work, not after it
-    agent = load(args.run, args.device, args.environment_code)
+    agent = load(args.run, args.device, args.own_code)
     write_diagnosis(output, agent, diagnose(agent, extent))
     print(f"the diagnosis is in {output}")
     return 0

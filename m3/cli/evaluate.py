@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_environment_code, check_range
+from m3.cli import add_own_code, check_range
 from m3.files.names import SCORES
 
 HELP = "play episodes with a trained run's weights and write every score"
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
-    add_environment_code(parser)
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         output=output,
         device=args.device,
         deterministic=args.deterministic,
-        environment_code=args.environment_code,
+        own_code=args.own_code,
     )
     print(f"scores are in {output}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_environment_code, check_range
+from m3.cli import add_own_code, check_range
 
 HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature", type=float, help="of the actions (default: the evaluation's; 0: the likeliest)"
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
-    add_environment_code(parser)
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         fps=args.fps,
         seed=args.seed,
         temperature=args.temperature,
-        environment_code=args.environment_code,
+        own_code=args.own_code,
     )
     watch(args.run, options, args.device)
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from m3.errors import UserError, escaped, shown
-from m3.reading import read_text
+from m3.reading import read_text as read_text_file
 
 MOST_BYTES = 2**18
 """Of a file."""
@@ -124,13 +124,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, is not YAML, is too large or too deep, has a key twice, or holds no mapping.
     """
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text in a file. Raises UserError where it cannot be read, or is not UTF-8."""
     try:
-        text = read_text(path, MOST_BYTES)
+        return read_text_file(path, MOST_BYTES)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a UTF-8 text file") from error
-    return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:

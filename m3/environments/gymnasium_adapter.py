@@ -1,10 +1,7 @@
 """Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
 
 import hashlib
-import importlib.util
 import logging
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from m3.config.schema import EnvironmentSettings, GymnasiumEnvironment
 from m3.environments.base import Environment, Mode, Step
 from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
 from m3.errors import UserError, unknown_name
+from m3.python_files import execute
 from m3.specs import Observation
 
 _logger = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
     """
     assert isinstance(settings, GymnasiumEnvironment)
     if settings.file is not None:
-        _execute(Path(settings.file))
+        execute(Path(settings.file), "environment.file")
     return GymnasiumAdapter(settings, task)
 
 
@@ -136,40 +134,6 @@ class GymnasiumAdapter(Environment):
         for action in self._actions:
             observation, *_ = self._env.step(self._to_action(action))
         self._observation = self._to_modalities(observation)
-
-
-@cache
-def _execute(file: Path) -> None:
-    """Execute a file that registers environments, once, as a module that processes and pickles know by its name."""
-    if not file.is_file():
-        raise UserError(f"environment.file: {file} does not exist in {Path.cwd()}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"environment.file: {file} is no Python file (.py)")
-    taken = _installed(file)
-    if taken is not None:
-        raise UserError(f"environment.file: {file} has the name of {taken}, which it would replace: rename it")
-    if str(file.parent.resolve()) not in sys.path:
-        sys.path.append(str(file.parent.resolve()))  # behind everything else: for modules beside the file
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
-        del sys.modules[file.stem]
-        raise UserError(f"environment.file: {file} fails: {type(error).__name__}: {error}") from error
-
-
-def _installed(file: Path) -> str | None:
-    """Name the module of a file's name that is there already; none where there is none but the file itself."""
-    known = sys.modules.get(file.stem)
-    try:
-        origin = getattr(known, "__file__", "built in") if known else importlib.util.find_spec(file.stem)
-    except (ImportError, ValueError):  # no name of a module
-        return None
-    where = getattr(origin, "origin", origin)
-    same = isinstance(where, str) and Path(where).exists() and Path(where).samefile(file)
-    return None if origin is None or same else f"the installed module {file.stem} ({where})"
 
 
 def _digest(observation: Observation) -> str:

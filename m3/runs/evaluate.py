@@ -1,5 +1,6 @@
 """Final scores of a trained run."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ def evaluate(
     output: Path | None = None,
     device: str = "cpu",
     deterministic: bool = False,
-    environment_code: Path | str | None = None,
+    own_code: Sequence[Path | str] = (),
 ) -> EpisodeStatistics:
     """Play episodes with a run's weights, and write every episode's return and length.
 
@@ -36,8 +37,8 @@ def evaluate(
         output: the file of scores; none: the one in the run's folder.
         device: where the networks are: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         deterministic: whether a GPU has to give the same bits every time, which is slower; the CPU always does.
-        environment_code: a Python file or module that may be executed where the settings in the weights ask for it;
-            what the benchmark in ``config/benchmarks`` names may be anyway.
+        own_code: Python files and modules that may be executed where the settings in the weights ask for them; what
+            the benchmark and variant of these names in ``config`` name may be anyway.
 
     Returns:
         what was written.
@@ -51,7 +52,7 @@ def evaluate(
     be_deterministic(where, also_on_gpu=deterministic)
     weights = load_weights(Path(run) / WEIGHTS)
     settings = weights.settings
-    refuse_unnamed_code(settings, environment_code, Path(run) / WEIGHTS)
+    refuse_unnamed_code(settings, own_code, Path(run) / WEIGHTS)
     count = min(settings.evaluation.environments, episodes)
     make = partial(make_environment, settings.environment, settings.task, "test")
     with closing(VectorEnvironment(make, count)) as environments:

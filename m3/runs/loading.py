@@ -9,7 +9,7 @@
 An observation is a mapping from modality to array, as the environments of ``agent.make_environment()`` give it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path
@@ -114,14 +114,14 @@ class Checkpoint(NamedTuple):
     frames_per_step: int
 
 
-def newest_checkpoint(run: Path, environment_code: Path | str | None = None) -> Checkpoint:
+def newest_checkpoint(run: Path, own_code: Sequence[Path | str] = ()) -> Checkpoint:
     """Read the newest checkpoint in a run's folder.
 
     Raises:
         UserError: the run has no checkpoint, or its environment's packages are missing.
     """
     settings = read_settings(run)
-    refuse_unnamed_code(settings, environment_code, run)
+    refuse_unnamed_code(settings, own_code, run)
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
         replay = new_replay(settings, environment)
     state = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings)).load_latest(replay)
@@ -131,27 +131,27 @@ def newest_checkpoint(run: Path, environment_code: Path | str | None = None) -> 
         return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
 
 
-def load(path: Path | str, device: str = "cpu", environment_code: Path | str | None = None) -> LoadedAgent:
+def load(path: Path | str, device: str = "cpu", own_code: Sequence[Path | str] = ()) -> LoadedAgent:
     """Load the agent in a run's folder or weights file; of a run that is not finished, as in its newest checkpoint.
 
     Args:
         path: a run's folder, or its weights.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        environment_code: a Python file or module that may be executed where the agent's settings ask for it; what the
-            benchmark in ``config/benchmarks`` names may be anyway.
+        own_code: Python files and modules that may be executed where the agent's settings ask for them; what the
+            benchmark and variant of these names in ``config`` name may be anyway.
 
     Raises:
         UserError: there is no trained agent, or its environment's packages are missing.
     """
     path, chosen = Path(path), select_device(device)
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
-        checkpoint = newest_checkpoint(path, environment_code)
+        checkpoint = newest_checkpoint(path, own_code)
         with understood(path):
             state, agent_steps = to_tensors(checkpoint.trainer["agent"]), checkpoint.trainer["collector"]["agent_steps"]
         return _build(checkpoint.settings, state, agent_steps, path, chosen)
     file = _weights_file(path)
     weights = load_weights(file)
-    refuse_unnamed_code(weights.settings, environment_code, file)
+    refuse_unnamed_code(weights.settings, own_code, file)
     return _build(weights.settings, weights.state, weights.agent_steps, file, chosen)
 
 

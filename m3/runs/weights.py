@@ -11,10 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from m3.config.identity import canonical, config_hash
-from m3.config.layers import Layer, validate
+from m3.config.identity import canonical, config_hash, from_canonical
 from m3.config.schema import TRAINING_VERSION, RunSettings
-from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError, shown
 from m3.files.atomic import Fence, atomic_file
 from m3.files.names import WEIGHTS_FORMAT
@@ -77,8 +75,7 @@ def load_weights(path: Path) -> Weights:
     config, agent_steps = description.get("config"), description.get("agent_steps")
     if not isinstance(config, str) or type(agent_steps) is not int or not 0 <= agent_steps < 2**63:
         raise UserError(f"{path} does not say with which settings, and for how many steps, it was trained")
-    settings = validate(RunSettings, [Layer(str(path), parse_yaml(config, str(path)))])
-    return Weights(state, settings, agent_steps)
+    return Weights(state, from_canonical(config, str(path)), agent_steps)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], settings: RunSettings, origin: Path) -> None:

@@ -73,7 +73,7 @@ rule evaluate:
         runs_per_gpu=1,
     params:
         run=subpath(input.weights, parent=True),
-        code=lambda wildcards: suite.environment_code(PLAN, suite.run_of(wildcards)),
+        code=lambda wildcards: suite.own_code(PLAN, suite.run_of(wildcards)),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
         suite.evaluate_command(PLAN, IS_SLURM_JOB)
@@ -100,7 +100,7 @@ rule diagnose:
         runs_per_gpu=1,
     params:
         run=subpath(input.weights, parent=True),
-        code=lambda wildcards: suite.environment_code(PLAN, suite.run_of(wildcards)),
+        code=lambda wildcards: suite.own_code(PLAN, suite.run_of(wildcards)),
     shell:
         suite.diagnose_command(IS_SLURM_JOB)
         + " --run {params.run:q} --output {output.diagnosis:q} --device {resources.device:q} {params.code:q} > {log:q} 2>&1"
