@@ -1,15 +1,18 @@
 """Score a trained run."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3.cli import add_own_code, check_range
 from m3.errors import UserError
 from m3.files.names import METRICS, SCORES, SCORES_FORMAT, WEIGHTS
 
 if TYPE_CHECKING:
     from m3.config.schema import RunSettings
 
+MOST_EPISODES = 1_000_000
 HELP = "play episodes with a trained run's weights and write every score"
 
 EXAMPLES = """\
@@ -26,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
+    add_own_code(parser)
 
 
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
@@ -54,30 +58,32 @@ def run_folder(args: argparse.Namespace) -> Path:
 def run(args: argparse.Namespace) -> int:
     from m3.runs.weights import load_weights
 
+    check_range(args, "episodes", 1, MOST_EPISODES)
     folder = run_folder(args)
-    episodes = args.episodes
-    if episodes is None or episodes < 1:
-        episodes = final_episodes(load_weights(folder / WEIGHTS).settings, episodes)
-    evaluate_and_report(folder, episodes, args.device, args.deterministic, args.output)
+    episodes = args.episodes or final_episodes(load_weights(folder / WEIGHTS).settings)
+    evaluate_and_report(folder, episodes, args.device, args.deterministic, args.output, args.own_code)
     return 0
 
 
-def final_episodes(settings: "RunSettings", given: int | None) -> int:
-    """Return how many episodes score a run: those asked for, else its benchmark's number."""
+def final_episodes(settings: "RunSettings") -> int:
+    """Return how many episodes score a run of its benchmark."""
     from m3.config.loading import load_benchmark
 
-    if given is not None and given < 1:
-        raise UserError(f"--episodes must be at least 1, got {given}")
-    return given or load_benchmark(settings.benchmark).final_episodes
+    return load_benchmark(settings.benchmark).final_episodes
 
 
 def evaluate_and_report(
-    folder: Path, episodes: int, device: str, deterministic: bool, output: Path | None = None
+    folder: Path,
+    episodes: int,
+    device: str,
+    deterministic: bool,
+    output: Path | None = None,
+    own_code: Sequence[str] = (),
 ) -> None:
     """Score a run, and say the score and where everything is."""
     from m3.runs.evaluate import evaluate
 
-    evaluate(folder, episodes, output=output, device=device, deterministic=deterministic)
+    evaluate(folder, episodes, output=output, device=device, deterministic=deterministic, own_code=own_code)
     report(folder, output)
 
 

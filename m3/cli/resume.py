@@ -2,7 +2,8 @@
 
 import argparse
 
-from m3.cli.evaluate import add_run_folder, final_episodes, run_folder
+from m3.cli import check_range
+from m3.cli.evaluate import MOST_EPISODES, add_run_folder, final_episodes, run_folder
 from m3.cli.train import add_training_options, train_and_report
 
 HELP = "continue the run in a folder to its end, and evaluate it"
@@ -24,4 +25,5 @@ def run(args: argparse.Namespace) -> int:
 
     folder = run_folder(args)
     settings = read_settings(folder)
-    return train_and_report(args, settings, folder, final_episodes(settings, args.episodes))
+    check_range(args, "episodes", 1, MOST_EPISODES)
+    return train_and_report(args, settings, folder, args.episodes or final_episodes(settings))

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from m3.errors import UserError
+from m3.cli import check_range
+from m3.errors import escaped
 from m3.files.names import LAST_EXPERIMENT, RUNS
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.watch is not None and not args.watch > 0:
-        raise UserError(f"--watch takes seconds above 0, got {args.watch}")
+    check_range(args, "watch", 0, 10_000_000)
     last = Path(LAST_EXPERIMENT)
     experiment = args.experiment
     if experiment is None and last.exists():
@@ -100,7 +100,7 @@ def _cells(status: "RunStatus") -> list[str]:
         _number(status.hours_left, digits=2),
         str(status.attempts),
         _number(status.gpu_hours, digits=2),
-        status.note,
+        escaped(status.note),
     ]
 
 
@@ -111,7 +111,10 @@ def _number(value: float | None, digits: int = 1) -> str:
 def _write_csv(runs: "Sequence[RunStatus]", file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_cells(status) for status in runs)
+    for status in runs:
+        *cells, note = _cells(status)
+        # a note comes from a run's files: a table calculation must not take it for a formula
+        writer.writerow([*cells, f"'{note}" if note.startswith(("=", "+", "-", "@")) else note])
 
 
 def _table(runs: "Sequence[RunStatus]") -> str:

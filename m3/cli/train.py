@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3.cli import add_run, default_folder, named_run
-from m3.cli.evaluate import evaluate_and_report, final_episodes, is_scored, report
+from m3.cli import add_run, check_range, default_folder, named_run
+from m3.cli.evaluate import MOST_EPISODES, evaluate_and_report, final_episodes, is_scored, report
 from m3.errors import ExitStatus, UserError, unknown_name
 from m3.files.names import ANY_SETTINGS
 
@@ -21,6 +21,8 @@ m3 train dmc500k/walker-run --variant tiny --episodes 4 'world_model.optimizer={
 m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --budget-minutes 60    # only trains, as the workflow does
 """
 
+_MOST_TIME = 10_000_000
+"""Minutes or seconds: nobody waits for longer, and the system's timers end somewhere."""
 EXIT_STATUS = """\
 exit status:
   0  the run is finished
@@ -50,7 +52,16 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of this process (default: all cores)")
     parser.add_argument(
-        "--graphs", action="store_true", help="capture training steps as CUDA graphs: the same results, less launching"
+        "--compile",
+        choices=("none", "graphs"),
+        default="none",
+        help="graphs: capture training steps as CUDA graphs, with the same results and less launching (default: none; "
+        "`compile: default`, whose results are others, is a setting of the run)",
+    )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute the world model's layers again in its backward pass: less memory, slower, the same results",
     )
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
@@ -85,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
         return train_and_report(args, read_resolved(args.config), args.run, episodes=None)
     settings = named_run(args)
     folder = args.run or default_folder(settings)
-    episodes = final_episodes(settings, args.episodes)
+    check_range(args, "episodes", 1, MOST_EPISODES)
+    episodes = args.episodes or final_episodes(settings)
     claim_folder(folder, settings)
     return train_and_report(args, settings, folder, episodes)
 
@@ -124,13 +136,10 @@ def _check(args: argparse.Namespace) -> None:
 
     if args.track not in get_args(Tracker):
         raise unknown_name("tracker", args.track, get_args(Tracker))
-    for option in ("checkpoint_epochs", "threads"):
-        value = getattr(args, option)
-        if value is not None and value < 1:
-            raise UserError(f"--{option.replace('_', '-')} must be at least 1, got {value}")
-    for option in ("checkpoint_minutes", "budget_minutes", "grace_seconds"):
-        if not getattr(args, option) >= 0:
-            raise UserError(f"--{option.replace('_', '-')} must not be negative, got {getattr(args, option)}")
+    check_range(args, "threads", 1, 1024)
+    check_range(args, "checkpoint-epochs", 1, 2**31)
+    for option in ("checkpoint-minutes", "budget-minutes", "grace-seconds"):
+        check_range(args, option, 0, _MOST_TIME)
 
 
 def _train(args: argparse.Namespace, settings: "RunSettings", folder: Path, stop: "Stop") -> bool:
@@ -150,7 +159,8 @@ def _train(args: argparse.Namespace, settings: "RunSettings", folder: Path, stop
         interval=CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs),
         pretrained=args.pretrained,
         deterministic=args.deterministic,
-        graphs=args.graphs,
+        graphs=args.compile == "graphs",
+        recompute=args.recompute,
         stop=stop,
         wait=args.wait,
         following=following(folder, settings, tracking, not args.no_media),
