@@ -35,7 +35,12 @@ RUN_BY = {
 """What a command begins with -> the test that runs it, and a word of it; none: a test has the command's own word."""
 
 NEEDS = {
-    "a GPU": (r"snakemake --cores all$", r"snakemake .*workflow/profiles/gpus", r"snakemake.*m3/Breakout"),
+    "a GPU": (
+        r"snakemake --cores all$",
+        r"snakemake .*config/simulus.yaml",
+        r"snakemake .*workflow/profiles/gpus",
+        r"snakemake.*m3/Breakout",
+    ),
     "a cluster": (r"snakemake --profile slurm", r"make slurm", r"make lint test slurm-test"),
     "the internet": (
         r"pip install",
@@ -46,6 +51,7 @@ NEEDS = {
     ),
     "the package minigrid": (r"examples/minigrid",),
     "hours": (r"snakemake .*config/cpu_\w+\.yaml",),
+    "nothing, as it is a test": (r"python -m pytest",),
     "a browser": (r"tensorboard ",),
 }
 PROGRAMS = ("m3 [a-z]", "snakemake .", "make [a-z]", "python .", "pip ", "conda ", "docker ", "tensorboard ")
