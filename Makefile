@@ -1,4 +1,4 @@
-# make quickstart | test | slurm-test | slurm-rehearsal | lint | lock | schemas
+# make quickstart | test | slurm-test | slurm-rehearsal | gpu-report | lint | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
@@ -12,17 +12,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup quickstart test slurm-test slurm-rehearsal lint lock schemas
+.PHONY: help setup quickstart test slurm-test slurm-rehearsal gpu-report lint lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
 	@echo "make test         run the tests"
 	@echo "make slurm-test   run the tests on a Slurm of this machine (root; Debian packages slurm-wlm and munge)"
 	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (half an hour)"
+	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, 20 minutes of training, into build/gpu-report"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
-	@echo "make schemas      write config/schemas and docs/progress.schema.json from the code"
+	@echo "make schemas      write config/schemas, docs/progress.schema.json and the settings of gpu-report from the code"
 
 setup: $(INSTALLED)
 
@@ -52,6 +53,9 @@ slurm-test: $(INSTALLED)
 slurm-rehearsal: $(INSTALLED)
 	$(BIN)/python -m pytest --capture no tests/slurm/rehearsal.py
 
+gpu-report: $(INSTALLED)
+	$(BIN)/python -m m3 gpu-report build/gpu-report
+
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -66,4 +70,5 @@ lock:
 
 schemas: $(INSTALLED)
 	$(BIN)/python -m m3.config.json_schema
+	$(BIN)/python -m m3.bench.report.settings
 	$(BIN)/python -m m3.files.progress > docs/progress.schema.json

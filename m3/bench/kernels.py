@@ -23,6 +23,7 @@ import m3.training.components
 import m3.training.replay_tokens
 import m3.world_model.imagination
 from m3.bench.fake.device import CUDA, fake_cuda
+from m3.bench.memory import LiveMemory
 from m3.bench.timing import Bench
 from m3.config.schema import RunSettings
 
@@ -46,12 +47,16 @@ _NO_KERNEL = ("empty", "new_empty", "empty_like", "empty_strided", "detach", "_u
 
 @dataclass(frozen=True)
 class KernelCount:
-    """Kernels of one step of a part, by phase; the bytes it uploads; and where it waits for the device."""
+    """Kernels of one step of a part, by phase; the bytes it uploads; and where it waits for the device.
+
+    ``peak_bytes`` is the most that the device holds during the step, weights and optimisers included.
+    """
 
     part: str
     kernels: dict[str, int]
     uploaded_bytes: int
     host_reads: list[str]
+    peak_bytes: int
 
     @property
     def total(self) -> int:
@@ -101,22 +106,22 @@ def _is_view(func: Any) -> bool:
     return any(value.alias_info is not None and not value.alias_info.is_write for value in returned)
 
 
-def count_kernels(settings: RunSettings, parts: list[str], stored_steps: int) -> list[KernelCount]:
+def count_kernels(
+    settings: RunSettings, parts: list[str], stored_steps: int, recompute: bool = False
+) -> list[KernelCount]:
     """Count the kernels of a step of each part, after a first step that does not count."""
     counts = []
-    with fake_cuda() as traffic:
-        bench = Bench(settings, CUDA, stored_steps)
+    with fake_cuda() as traffic, LiveMemory() as memory:
+        bench = Bench(settings, CUDA, stored_steps, recompute=recompute)
         for part in parts:
             work = bench.work(part)
             next(work)
             traffic.clear()
+            memory.peak = memory.live
             counter = KernelCounter()
             with counter.by_phase(), counter:
                 next(work)
-            counts.append(
-                KernelCount(
-                    part, dict(counter.phases), sum(size for _, size in traffic.uploads), traffic.downloads.copy()
-                )
-            )
+            uploaded = sum(size for _, size in traffic.uploads)
+            counts.append(KernelCount(part, dict(counter.phases), uploaded, traffic.downloads.copy(), memory.peak))
             work.close()
     return counts

@@ -17,6 +17,7 @@ class BenchOptions(NamedTuple):
     stored_steps: int
     parts: list[str]
     graphs: bool = False
+    recompute: bool = False
 
 
 def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
@@ -36,7 +37,13 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     parser.add_argument("--precision", choices=get_args(Precision), help="in place of the settings'")
     parser.add_argument("--no-perceptual", action="store_true", help="leave out the tokenizer's perceptual distance")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    parser.add_argument("--graphs", action="store_true", help="steps captured as CUDA graphs")
+    parser.add_argument(
+        "--compile",
+        choices=("none", "default", "graphs"),
+        default="none",
+        help="default: imagination by torch's compiler; graphs: steps captured as CUDA graphs (default: none)",
+    )
+    parser.add_argument("--recompute", action="store_true", help="layers of the world model again in its backward pass")
     parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
 
 
@@ -51,11 +58,18 @@ def read_options(args: argparse.Namespace) -> BenchOptions:
     from m3.training.devices import select_device
 
     device = select_device(args.device)
-    settings = bench_settings(args.benchmark, args.variant, args.batch, args.precision, not args.no_perceptual)
+    settings = bench_settings(
+        args.benchmark,
+        args.variant,
+        args.batch,
+        args.precision,
+        not args.no_perceptual,
+        "default" if args.compile == "default" else "none",
+    )
     if args.stored_steps < settings.sequences.length:
         raise UserError(f"--stored-steps must be at least {settings.sequences.length}, got {args.stored_steps}")
     asked, parts = args.component.replace("-", "_"), timed_parts(settings)
     if asked != "all" and asked not in parts:
         raise unknown_name(f"component of {args.benchmark}", args.component, ["all", *parts])
     chosen = parts if asked == "all" else [asked]
-    return BenchOptions(settings, device, args.stored_steps, chosen, args.graphs)
+    return BenchOptions(settings, device, args.stored_steps, chosen, args.compile == "graphs", args.recompute)

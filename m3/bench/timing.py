@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import exp
 from pathlib import Path
@@ -15,14 +16,12 @@ import torch
 from m3.agent.policy import Policy
 from m3.bench.operations import OperationCount
 from m3.bench.synthetic import RandomEnvironment, random_lpips
-from m3.config.experiment import Run
-from m3.config.layers import Layer, validate
-from m3.config.loading import load_benchmark, load_run
-from m3.config.schema import Precision, RunSettings
+from m3.config.schema import Compile, Precision, RunSettings
 from m3.environments import VectorEnvironment
 from m3.files.names import CHECKPOINTS
 from m3.nn.perceptual import Lpips
 from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.lease import Lease
 from m3.seeding import Randomness, randomness
 from m3.training.components import WorldModelComponent
 from m3.training.schedule import parts_of_epoch
@@ -59,9 +58,17 @@ class Bench:
         device: where the networks are.
         stored_steps: steps in the replay.
         graphs: whether steps are captured and replayed.
+        recompute: whether the world model's layers are computed again in its backward pass.
     """
 
-    def __init__(self, settings: RunSettings, device: torch.device, stored_steps: int, graphs: bool = False) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        device: torch.device,
+        stored_steps: int,
+        graphs: bool = False,
+        recompute: bool = False,
+    ) -> None:
         self.settings = settings
         self.device = device
         family = settings.environment.family
@@ -70,17 +77,22 @@ class Bench:
         perceptual: Lpips | None = None
         if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
             perceptual = random_lpips().to(device)
-        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device, graphs)
+        self.trainer = Trainer(settings, environment, self.test_environments, perceptual, device, graphs, recompute)
         self._fill(environment, stored_steps)
 
     def time(self, part: str, steps: int, warmup: int) -> Timing:
-        """Time ``steps`` steps of a part after ``warmup`` steps, of which all but the first tell the operations."""
+        """Time ``steps`` steps of a part after ``warmup`` steps, of which all but the first tell the operations.
+
+        Where the compiler makes kernels, nobody counts: it refuses to be watched.
+        """
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         work = self.work(part)
         if warmup:
             next(work)
-        with OperationCount() as operations:
+        operations = OperationCount()
+        counted = self.settings.compile == "none" and warmup > 1
+        with operations if counted else nullcontext():
             for _ in range(warmup - 1):
                 next(work)
         seconds = [self._seconds(work) for _ in range(steps)]
@@ -96,7 +108,7 @@ class Bench:
             timing,
             batch_size=batch_size,
             imagined_steps_per_second=imagined if part == "controller" else None,
-            gflop=operations.total / (warmup - 1) / 1e9 if warmup > 1 else None,
+            gflop=operations.total / (warmup - 1) / 1e9 if counted else None,
         )
 
     def _seconds(self, work: Iterator[None]) -> float:
@@ -166,8 +178,8 @@ class Bench:
         policy.act(rows.observations, policy.initial_state(count), random)
 
     def _checkpoints(self) -> Iterator[None]:
-        with TemporaryDirectory() as folder:
-            checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "bench")
+        with TemporaryDirectory() as folder, Lease(Path(folder)) as lease:
+            checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "bench", lease)
             checkpoints.load_latest(self.trainer.replay)
             while True:
                 checkpoints.save(self.trainer.epoch, self.trainer.state_dict(), self.trainer.replay)
@@ -230,12 +242,17 @@ def bench_settings(
     batch_size: int | None = None,
     precision: Precision | None = None,
     perceptual: bool = True,
+    compile_: Compile = "none",
     size: str | None = None,
 ) -> RunSettings:
     """Make the settings of a benchmark's runs, with another batch size of all components or precision where given.
 
     Without ``perceptual``, the tokenizer's perceptual distance is left out. ``size`` is as for ``load_run``.
     """
+    from m3.config.experiment import Run  # the rest of this module needs no YAML
+    from m3.config.layers import Layer, validate
+    from m3.config.loading import load_benchmark, load_run
+
     loaded = load_benchmark(benchmark)
     settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0), size=size)
     content = settings.model_dump()
@@ -247,4 +264,5 @@ def bench_settings(
         content["tokenizer"]["perceptual"] = "none"
     if precision is not None:
         content["precision"] = precision
+    content["compile"] = compile_
     return validate(RunSettings, [Layer("the command's options", content)])

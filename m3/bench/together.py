@@ -20,7 +20,7 @@ def time_parts(options: BenchOptions, steps: int, warmup: int, processes: int) -
     """
     if processes == 1:
         be_deterministic(options.device)
-        bench = Bench(options.settings, options.device, options.stored_steps, options.graphs)
+        bench = Bench(options.settings, options.device, options.stored_steps, options.graphs, options.recompute)
         return [bench.time(part, steps, warmup) for part in options.parts]
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
@@ -36,7 +36,7 @@ def _time_parts(options: BenchOptions, steps: int, warmup: int, meeting: Barrier
     """Time every part, together with the others that come to the meeting before each."""
     try:
         be_deterministic(options.device)
-        bench = Bench(options.settings, options.device, options.stored_steps, options.graphs)
+        bench = Bench(options.settings, options.device, options.stored_steps, options.graphs, options.recompute)
         timings: list[Timing] = []
         for part in options.parts:
             meeting.wait()

@@ -1,12 +1,10 @@
 """Whether two runs of the same settings came to the same results, bit for bit."""
 
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from m3.checks.differences import differences
 from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
 from m3.environments import make_environment
@@ -16,9 +14,6 @@ from m3.files.run_folder import checkpoint_folder
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.weights import load_weights
 from m3.training.trainer import new_replay
-
-NOT_COMPARED = ("seconds", "processes")
-"""Ends of the names of what differs between any two runs: times, and who computed."""
 
 
 def run_differences(first: Path, second: Path, settings: RunSettings) -> list[str]:
@@ -44,26 +39,3 @@ def _contents(folder: Path, settings: RunSettings) -> dict[str, Any]:
         "checkpoint": state,
         "replay": {"state": replay.state_dict(), "rows": replay.rows_since(0).columns},
     }
-
-
-def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
-    """Name all leaves that differ between two trees of mappings, sequences, arrays and plain values."""
-    if name.endswith(NOT_COMPARED):
-        return
-    if type(first) is not type(second):
-        yield name
-    elif isinstance(first, Mapping):
-        for key in dict.fromkeys([*first, *second]):
-            if key in first and key in second:
-                yield from differences(first[key], second[key], f"{name}/{key}")
-            elif not str(key).endswith(NOT_COMPARED):
-                yield f"{name}/{key}"
-    elif isinstance(first, list | tuple) and len(first) == len(second):
-        for index, pair in enumerate(zip(first, second, strict=True)):
-            yield from differences(*pair, f"{name}[{index}]")
-    elif isinstance(first, np.ndarray | np.generic | float):
-        one, other = np.asarray(first), np.asarray(second)
-        if (one.dtype, one.shape, one.tobytes()) != (other.dtype, other.shape, other.tobytes()):
-            yield name
-    elif first != second:
-        yield name

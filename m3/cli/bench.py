@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-once", type=int, default=1, metavar="N", help="runs that share the GPU, or the CPU's threads (default: 1)"
     )
-    parser.add_argument("--kernels", action="store_true", help="count a step's GPU kernels, which needs no GPU")
+    parser.add_argument(
+        "--kernels", action="store_true", help="count a step's GPU kernels and memory, which needs no GPU"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -78,14 +80,15 @@ def _count(args: argparse.Namespace, planned: "BenchOptions") -> int:
     from m3.bench.kernels import count_kernels
 
     counted = [part for part in planned.parts if part not in ("replay", "checkpoint")]
-    counts = count_kernels(planned.settings, counted, planned.stored_steps)
+    counts = count_kernels(planned.settings, counted, planned.stored_steps, planned.recompute)
     if args.json:
         rows = [{**asdict(count), "total": count.total} for count in counts]
         print(json.dumps({"precision": planned.settings.precision, "counts": rows}, indent=1))
         return 0
     print(f"{args.benchmark} {args.variant}, {planned.settings.precision}: kernels of a step on a GPU")
     for count in counts:
-        print(f"{count.part:<12} {count.total:>6}  uploads {count.uploaded_bytes / 1e6:.1f} MB")
+        moved, held = f"uploads {count.uploaded_bytes / 1e6:.1f} MB", f"holds {count.peak_bytes / 1e9:.2f} GB"
+        print(f"{count.part:<12} {count.total:>6}  {moved}, {held}")
         for phase, kernels in count.kernels.items():
             print(f"{'':<12} {kernels:>6}  {phase}")
     return 0

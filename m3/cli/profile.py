@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, got {args.steps}")
-    settings, device, stored_steps, parts, graphs = read_options(args)
+    settings, device, stored_steps, parts, graphs, recompute = read_options(args)
     if len(parts) > 1:
         raise UserError("--component all cannot be traced: name one")
     be_deterministic(device)
-    print(Bench(settings, device, stored_steps, graphs).trace(parts[0], args.steps, args.output))
+    print(Bench(settings, device, stored_steps, graphs, recompute).trace(parts[0], args.steps, args.output))
     print(f"trace: {args.output}")
     return 0

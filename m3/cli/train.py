@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3.cli import check_range
 from m3.files.names import ANY_SETTINGS
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN
 python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --device cuda:1 --budget-minutes 60
 """
 
+_MOST_TIME = 10_000_000
+"""Minutes or seconds: nobody waits for longer, and the system's timers end somewhere."""
 EXIT_STATUS = """\
 exit status:
   0  the run is finished
@@ -31,7 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument(
-        "--graphs", action="store_true", help="capture training steps as CUDA graphs: the same results, less launching"
+        "--compile",
+        choices=("none", "graphs"),
+        default="none",
+        help="graphs: capture training steps as CUDA graphs, with the same results and less launching (default: none; "
+        "`compile: default`, whose results are others, is a setting of the run)",
+    )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute the world model's layers again in its backward pass: less memory, slower, the same results",
     )
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
@@ -80,11 +92,9 @@ def run(args: argparse.Namespace) -> int:
     from m3.errors import ExitStatus, UserError
     from m3.runs.stops import Stop, StopNow
 
-    if args.checkpoint_epochs is not None and args.checkpoint_epochs < 1:
-        raise UserError(f"--checkpoint-epochs must be at least 1, got {args.checkpoint_epochs}")
-    for option in ("checkpoint_minutes", "budget_minutes", "grace_seconds"):
-        if not getattr(args, option) >= 0:
-            raise UserError(f"--{option.replace('_', '-')} must not be negative, got {getattr(args, option)}")
+    check_range(args, "checkpoint-epochs", 1, 2**31)
+    for option in ("checkpoint-minutes", "budget-minutes", "grace-seconds"):
+        check_range(args, option, 0, _MOST_TIME)
     stop = Stop(60 * args.budget_minutes or math.inf, args.grace_seconds)
     try:
         with stop.handling_signals():  # from here on: the imports below take seconds
@@ -109,7 +119,8 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
         interval=CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs),
         pretrained=args.pretrained,
         deterministic=args.deterministic,
-        graphs=args.graphs,
+        graphs=args.compile == "graphs",
+        recompute=args.recompute,
         stop=stop,
         wait=args.wait,
         following=following(args.run, settings, args.track, not args.no_media),

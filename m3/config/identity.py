@@ -12,6 +12,7 @@ ADDED: dict[str, Any] = {
     "world_model.sequence": {"kind": "retention"},
     "controller.curiosity_while_collecting_only": False,
     "tokenizer.quantizer": {"kind": "vq"},
+    "compile": "none",
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

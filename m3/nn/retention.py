@@ -9,8 +9,15 @@ the memory after the block is gamma^n times the sum of the memory before it and 
 a memory of s blocks. Positions and these factors are one product of complex numbers per token.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+from m3.errors import UserError
+
+_LARGEST_FACTOR = math.exp(20)
+"""Of a key. The scale of such a head is 0.05 blocks, or a little more where blocks have few tokens."""
 
 
 def head_decays(heads: int, scale_min: float, scale_max: float, tokens_per_block: int) -> Tensor:
@@ -18,7 +25,16 @@ def head_decays(heads: int, scale_min: float, scale_max: float, tokens_per_block
 
     Returns:
         float64 (H,).
+
+    Raises:
+        UserError: a head would forget so fast that keys, divided by gamma^tokens_per_block, leave float32.
     """
+    least = 1 / (tokens_per_block * (1 - _LARGEST_FACTOR ** (-1 / tokens_per_block)))
+    if scale_min < least:
+        raise UserError(
+            f"world_model.decay_scale_min must be at least {math.ceil(1000 * least) / 1000:g} where a block has "
+            f"{tokens_per_block} tokens, got {scale_min:g}"
+        )
     ratio = torch.linspace(0, 1, heads, dtype=torch.float64)
     scales = scale_min * (scale_max / scale_min) ** ratio
     return 1 - 1 / (scales * tokens_per_block)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from m3.nn import retention
 from m3.nn.blocks import BlockOrder, block_order, from_blocks, to_blocks
@@ -36,6 +37,10 @@ class _Layout(NamedTuple):
 
 
 _KEPT_LAYOUTS = 64
+_COMPILED_FORMS = 64
+"""Of the layers of all networks in a process, which share one code: each has at most four, by blocks and memory."""
+
+_Layers = Callable[[Tensor, _Layout, tuple[Tensor | None, ...], bool], tuple[Tensor, tuple[Tensor, ...]]]
 
 
 class RetentionLayer(nn.Module):
@@ -131,6 +136,9 @@ class RetNet(nn.Module):
         self.register_buffer("causal", torch.ones(tokens_per_block, tokens_per_block).tril(), persistent=False)
         self.register_buffer("frequencies", retention.rotary_frequencies(width // heads), persistent=False)
         self._layouts: dict[tuple[int, ...], _Layout] = {}
+        self._compiled: _Layers | None = None
+        self.recompute = False
+        """Whether the backward pass computes each layer once more, instead of keeping what is within it: same bits."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RetNet":
         """Move or convert the parameters; the constants only move: decays are too close to 1 to be rounded."""
@@ -144,6 +152,16 @@ class RetNet(nn.Module):
     def empty_memory(self) -> Memory:
         """The memory before any block."""
         return Memory((None,) * len(self.layers), 0)
+
+    def compile_without_gradients(self) -> None:
+        """From now on, torch's compiler makes the kernels of all layers of calls that need no gradient.
+
+        It fuses what stands between products, so results are rounded otherwise. On the CPU, layers with gradients are
+        slower compiled, as dropout is.
+        """
+        self._compiled = torch.compile(self._run_layers, fullgraph=True, dynamic=False)
+        dynamo = torch._dynamo.config
+        dynamo.recompile_limit = max(dynamo.recompile_limit, _COMPILED_FORMS)
 
     def memory_bytes(self, batch: int) -> int:
         """Tell the size of the memory of ``batch`` sequences, float32, however many blocks it has read."""
@@ -169,15 +187,27 @@ class RetNet(nn.Module):
         """
         layout = self._layout(context, predictions, memory.position)
         x = torch.cat((context.flatten(1, 2), predictions.flatten(1, 2)), dim=1)
-        states = []
-        for i, layer in enumerate(self.layers):
-            keep = context_outputs or i + 1 < len(self.layers)
-            x, state = layer(x, layout, self.causal, memory.layers[i], keep)
-            states.append(state)
+        run = self._run_layers if self._compiled is None or torch.is_grad_enabled() else self._compiled
+        x, states = run(x, layout, memory.layers, context_outputs)
         split = layout.context_tokens if context_outputs else 0
         out_context = x[:, :split].reshape(context.shape) if context_outputs else context[:, :0]
         out_predictions = x[:, split:].reshape(predictions.shape)
-        return out_context, out_predictions, Memory(tuple(states), memory.position + layout.context_tokens)
+        return out_context, out_predictions, Memory(states, memory.position + layout.context_tokens)
+
+    def _run_layers(
+        self, x: Tensor, layout: _Layout, initial: tuple[Tensor | None, ...], context_outputs: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The layers one after another: outputs of the tokens asked for, and every layer's memory."""
+        states = []
+        for i, layer in enumerate(self.layers):
+            keep = context_outputs or i + 1 < len(self.layers)
+            given = x, layout, self.causal, initial[i], keep
+            if self.recompute and torch.is_grad_enabled():
+                x, state = checkpoint(layer, *given, use_reentrant=False)
+            else:
+                x, state = layer(*given)
+            states.append(state)
+        return x, tuple(states)
 
     def _layout(self, context: Tensor, predictions: Tensor, position: int) -> _Layout:
         """The layout of a call, kept for others of its shape and position, of which there are few."""

@@ -22,16 +22,20 @@ RELATIVE_TOLERANCE = 1e-5
 class GoldenFile(Mapping[str, np.ndarray]):
     """The arrays of a golden file by name; remembers which ones were looked at.
 
+    Args:
+        device: where ours are computed, and the file's tensors are.
+
     Raises:
         UserError: the file is not a golden file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, device: torch.device = torch.device("cpu")) -> None:  # noqa: B008 (immutable)
         try:
             with np.load(path, allow_pickle=False) as archive:
                 self._arrays = {name: archive[name] for name in archive.files}
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise UserError(f"{path} is not a golden file: {error}") from error
+        self.device = device
         self.unread = set(self._arrays)
         """Names that nobody has asked for yet."""
 
@@ -51,7 +55,7 @@ class GoldenFile(Mapping[str, np.ndarray]):
 
     def tensor(self, name: str) -> Tensor:
         """Read one array as a tensor."""
-        return torch.tensor(self[name])
+        return torch.tensor(self[name], device=self.device)
 
     def below(self, prefix: str) -> dict[str, Tensor]:
         """Read all arrays whose names start with ``prefix``, by the rest of their names."""
@@ -71,8 +75,8 @@ class Comparison(NamedTuple):
         return self.difference <= self.tolerance
 
 
-def verify_file(path: Path) -> list[Comparison]:
-    """Compute every quantity of a golden file with our code and compare.
+def verify_file(path: Path, device: torch.device = torch.device("cpu")) -> list[Comparison]:  # noqa: B008 (immutable)
+    """Compute every quantity of a golden file with our code, on a device, and compare.
 
     Raises:
         UserError: the file is not a golden file.
@@ -81,7 +85,7 @@ def verify_file(path: Path) -> list[Comparison]:
     from m3.reference.golden_steps import repeated_step_comparisons
     from m3.reference.golden_training import training_comparisons
 
-    golden = GoldenFile(path)
+    golden = GoldenFile(path, device)
     try:
         if "world_model_step/gradient_norm" in golden:
             return list(training_comparisons(golden))
@@ -107,7 +111,7 @@ def compare_relative(name: str, ours: Tensor, golden: np.ndarray, tolerance: flo
 
 def compare_absolute(name: str, ours: Tensor, golden: np.ndarray, tolerance: float) -> Comparison:
     """Hold the largest absolute difference to ``tolerance``; another shape is never met."""
-    value = ours.detach().numpy()
+    value = ours.detach().cpu().numpy()
     if value.shape != golden.shape:
         return Comparison(f"{name} (shape {value.shape}, not {golden.shape})", float("inf"), 0.0)
     difference = np.abs(value.astype(np.float64) - golden.astype(np.float64))
@@ -133,7 +137,7 @@ def _m3_function_quantities(golden: GoldenFile) -> Iterable[tuple[str, Tensor]]:
         yield f"lambda_returns/{name}", returns
 
     weight = golden.tensor("hl_gauss/weight")
-    head = HLGaussHead(weight.shape[1], 15.0, golden.tensor("hl_gauss/bias"))
+    head = HLGaussHead(weight.shape[1], 15.0, golden.tensor("hl_gauss/bias").cpu()).to(golden.device)
     head.linear.weight.data = weight
     targets, logits = golden.tensor("hl_gauss/targets"), head(golden.tensor("hl_gauss/inputs"))
     yield "hl_gauss/target_probs", head.target_probabilities(targets)
@@ -141,7 +145,7 @@ def _m3_function_quantities(golden: GoldenFile) -> Iterable[tuple[str, Tensor]]:
     yield "hl_gauss/loss", head.loss(logits, targets)
 
     batches = golden.tensor("return_scaler/inputs")
-    history = ReturnRange(batches[0].numel())
+    history = ReturnRange(batches[0].numel()).to(golden.device)
     ranges = []
     for batch in batches:
         history.update(batch)

@@ -23,6 +23,7 @@ from m3.config.schema import (
 )
 from m3.config.schema import Retention as RetentionSettings
 from m3.nn.distributions import Uniforms
+from m3.nn.precision import tf32_products
 from m3.reference.golden import GoldenFile
 from m3.reference.golden_tokenizer import image_quantities, image_settings
 from m3.reference.weights import from_reference
@@ -50,7 +51,7 @@ def load_agent(golden: GoldenFile, batch: str = "batch/", batch_axes: int = 2) -
         batch_axes: axes of that batch before an observation's own.
     """
     settings, observations, actions = small_agent(golden, batch, batch_axes)
-    agent = Agent(settings, observations, actions).eval()
+    agent = Agent(settings, observations, actions).eval().to(golden.device)
     agent.load_state_dict(from_reference(golden.below("state/"), agent.state_dict()).weights)
     return Loaded(agent, settings, observations, actions)
 
@@ -85,7 +86,7 @@ def agent_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:
     agent, settings, observations, actions = load_agent(golden)
     raw = read_observations(golden, "batch/", observations)
     taken = read_actions(golden, "batch/action", actions)
-    with torch.no_grad():
+    with torch.no_grad(), tf32_products("fp32"):
         tokens = agent.tokenizer.encode(raw)
         yield from _tokenizer_quantities(agent, raw, tokens, golden)
         yield from _world_model_quantities(agent, tokens, taken, golden, settings.sequences.context_length)

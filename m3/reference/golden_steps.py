@@ -18,7 +18,6 @@ from m3.training.components import TokenizerComponent, WorldModelComponent
 from m3.training.replay_tokens import ReplayTokens
 from m3.world_model.losses import WorldModelBatch
 
-_CPU = torch.device("cpu")
 _GRADIENT_TOLERANCE = 1e-5
 _SHARE_OF_LEARNING_RATE = 0.1
 """How far a parameter may be off after all steps, in learning rates."""
@@ -54,7 +53,7 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded = load_agent(golden)
     image = loaded.agent.tokenizer.image
     assert image is not None
-    component = _SameFrames(image, loaded.settings, _empty_replay(loaded), None, _CPU)
+    component = _SameFrames(image, loaded.settings, _empty_replay(loaded), None, golden.device)
     component.frames = golden.tensor("batch/image_uint8").flatten(0, 1)
     given = json.loads(str(golden["config"]))["tok_train"]
     yield from _comparisons(golden, "tokenizer", "tokenizer.tokenizers.image.", loaded, component, ["loss"], given)
@@ -63,8 +62,8 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
 def _world_model_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded = load_agent(golden)
     replay = _empty_replay(loaded)
-    tokens = ReplayTokens(loaded.agent.tokenizer, replay, _CPU)
-    component = _SameWindows(loaded.agent, loaded.settings, replay, tokens, _CPU)
+    tokens = ReplayTokens(loaded.agent.tokenizer, replay, golden.device)
+    component = _SameWindows(loaded.agent, loaded.settings, replay, tokens, golden.device)
     component.windows = read_windows(golden, loaded)
     losses = ["loss", "observation_loss", "reward_loss", "end_loss", "curiosity_loss"]
     given = json.loads(str(golden["config"]))["train"]
@@ -124,14 +123,14 @@ def _translated(values: Mapping[str, Tensor], prefix: str, agent: nn.Module) -> 
 
 def _gradients(component: Component, agent: nn.Module) -> dict[str, Tensor]:
     """The gradients of the batch before any step, and before clipping."""
-    batch = component.draw(randomness(_CPU, 0)).batch
+    batch = component.draw(randomness(component.device, 0)).batch
     component.compute(batch, WHOLE).loss.backward()
     return {name: p.grad.clone() for name, p in agent.named_parameters() if p.grad is not None}
 
 
 @torch.no_grad()
 def _losses_now(component: Component, losses: Sequence[str]) -> list[float]:
-    computed = component.compute(component.draw(randomness(_CPU, 0)).batch, WHOLE)
+    computed = component.compute(component.draw(randomness(component.device, 0)).batch, WHOLE)
     scalars = {**computed.scalars, "loss": computed.loss}
     return [float(scalars[name]) for name in losses]
 
@@ -142,4 +141,4 @@ def _compare_all(name: str, ours: Mapping[str, Tensor], expected: Mapping[str, T
         return Comparison(f"{name} ({missing[0]} has none)", float("inf"), 0.0)
     order = sorted(expected)
     flat = torch.cat([expected[key].flatten() for key in order])
-    return compare_absolute(name, torch.cat([ours[key].flatten() for key in order]), flat.numpy(), tolerance)
+    return compare_absolute(name, torch.cat([ours[key].flatten() for key in order]), flat.cpu().numpy(), tolerance)

@@ -25,7 +25,6 @@ from m3.training.component import Component
 from m3.training.components import ControllerBatch, ControllerComponent, TokenizerComponent, WorldModelComponent
 from m3.training.replay_tokens import ReplayTokens
 
-_CPU = torch.device("cpu")
 _REPLAY_BYTES = 1 << 30
 _SURE_GRADIENT = 1e-6
 """Below it, Adam divides one rounding error by another."""
@@ -52,7 +51,7 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     assert isinstance(stored.replay, _PlayedFrames)
     stored.replay.rows_to_draw = iter(stored.first_rows)
     assert loaded.agent.tokenizer.image is not None
-    component = TokenizerComponent(loaded.agent.tokenizer.image, loaded.settings, stored.replay, None, _CPU)
+    component = TokenizerComponent(loaded.agent.tokenizer.image, loaded.settings, stored.replay, None, golden.device)
     names = {"commitment_loss": "commitment", "reconstruction_loss": "reconstruction", "perceptual_loss": "perceptual"}
     yield from _step_comparisons(golden, "tokenizer_step", loaded, component, names)
 
@@ -60,8 +59,8 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
 def _world_model_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded, batch = _load(golden), "world_model_step/batch/"
     stored = _store(loaded, golden, batch, golden[f"{batch}mask"])
-    tokens = ReplayTokens(loaded.agent.tokenizer, stored.replay, _CPU)
-    component = WorldModelComponent(loaded.agent, loaded.settings, stored.replay, tokens, _CPU)
+    tokens = ReplayTokens(loaded.agent.tokenizer, stored.replay, golden.device)
+    component = WorldModelComponent(loaded.agent, loaded.settings, stored.replay, tokens, golden.device)
     sampler = _PlayedPriorities(stored)
     component.sampler = sampler
     names = {
@@ -135,11 +134,11 @@ def _columns(replay: Replay, loaded: Loaded, golden: GoldenFile, batch: str, mas
     """The valid steps of a batch as the replay's columns, with zeros for what the batch does not hold."""
     shapes = {name: spec.shape for name, spec in loaded.observations.modalities.items()}
     found = {
-        f"observations/{name}": value.numpy().reshape(*mask.shape, *shapes[name])
+        f"observations/{name}": value.cpu().numpy().reshape(*mask.shape, *shapes[name])
         for name, value in read_observations(golden, batch, loaded.observations).items()
     }
     if f"{batch}action" in golden:
-        found["actions"] = read_actions(golden, f"{batch}action", loaded.actions).numpy()
+        found["actions"] = read_actions(golden, f"{batch}action", loaded.actions).cpu().numpy()
     for column, name in (("rewards", "reward"), ("terminated", "end")):
         if batch + name in golden:
             found[column] = golden[batch + name]
@@ -203,8 +202,8 @@ class _PlayedController(ControllerComponent):
     """The controller's component, whose windows and imagined outcomes are played back and noted."""
 
     def __init__(self, golden: GoldenFile, section: str, loaded: Loaded, stored: _Stored) -> None:
-        tokens = ReplayTokens(loaded.agent.tokenizer, stored.replay, _CPU)
-        super().__init__(loaded.agent, loaded.settings, stored.replay, tokens, _CPU)
+        tokens = ReplayTokens(loaded.agent.tokenizer, stored.replay, golden.device)
+        super().__init__(loaded.agent, loaded.settings, stored.replay, tokens, golden.device)
         self.sampler = _PlayedWindows(stored, loaded.settings.sequences.context_length)
         self._policy = loaded.agent.actor_critic
         taken = read_actions(golden, f"{section}/sampled/action", loaded.actions)
@@ -279,7 +278,7 @@ def _step_comparisons(
 
 def train_one_step(component: Component, epoch: int) -> dict[str, float]:
     """Train for an epoch, which has one step; returns the step's scalars by their names in the component."""
-    training = component.train(randomness(_CPU, 0, epoch), epoch)
+    training = component.train(randomness(component.device, 0, epoch), epoch)
     while True:
         try:
             next(training)
@@ -297,7 +296,9 @@ def _compare_gradients(name: str, ours: Mapping[str, Tensor], expected: Mapping[
         return Comparison(f"{name} ({missing[0]} has none)", float("inf"), 0.0)
     order = sorted(expected)
     flat = torch.cat([expected[key].flatten() for key in order])
-    return compare_relative(name, torch.cat([ours[key].flatten() for key in order]), flat.numpy(), VALUE_TOLERANCE)
+    return compare_relative(
+        name, torch.cat([ours[key].flatten() for key in order]), flat.cpu().numpy(), VALUE_TOLERANCE
+    )
 
 
 def _compare_parameters(

@@ -92,6 +92,11 @@ class Component(ABC):
         )
         self._captured: dict[Form, Captured] | None = None
 
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        return self._device
+
     def capture(self) -> None:
         """Capture what steps do on the device and replay it: the same results, without the host's part of the time."""
         self._captured = {}

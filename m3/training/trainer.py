@@ -8,9 +8,12 @@ from m3.agent.agent import Agent
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.environments import Environment, VectorEnvironment
+from m3.errors import UserError
+from m3.nn.retnet import RetNet
 from m3.seeding import Randomness, derive, randomness
 from m3.tokenizers.base import Perceptual
 from m3.training.collector import Collector
+from m3.training.compilation import compile_imagination
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
 from m3.training.evaluator import play_episodes
@@ -37,6 +40,10 @@ class Trainer:
         perceptual: the tokenizer's perceptual distance, where the settings ask for one.
         device: where the networks are.
         graphs: capture the steps of all components and replay them (CUDA graphs).
+        recompute: compute the world model's layers again in its backward pass, for memory's sake.
+
+    Raises:
+        UserError: graphs cannot be captured of what is computed again.
     """
 
     def __init__(
@@ -47,7 +54,10 @@ class Trainer:
         perceptual: Perceptual | None,
         device: torch.device,
         graphs: bool = False,
+        recompute: bool = False,
     ) -> None:
+        if graphs and recompute:
+            raise UserError("steps that recompute layers cannot be captured as graphs: leave one of the two out")
         self.settings = settings
         self._device = device
         self._test_environments = test_environments
@@ -67,6 +77,11 @@ class Trainer:
         image = self.agent.tokenizer.image
         if image is not None:
             self.components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
+        for module in self.agent.modules():
+            if isinstance(module, RetNet):
+                module.recompute = recompute
+        if settings.compile == "default":
+            compile_imagination(self.agent)
         if graphs:
             for component in self.components.values():
                 component.capture()

@@ -1,6 +1,7 @@
 """The retentive network against its definition, and what its three forms have in common."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from slow_retnet import SlowRetNet
 from torch import Tensor
 from torch.testing import assert_close
 
+from m3.errors import UserError
 from m3.nn.retention import head_decays, rotary_frequencies, rotary_phases, rotate
 from m3.nn.retnet import Memory, RetNet
 
@@ -171,3 +173,16 @@ def test_low_precision_rounds_neither_decays_nor_positions(convert: bool) -> Non
 
 def relative_difference(one: Tensor, other: Tensor) -> float:
     return float((one.float() - other).norm() / other.norm())
+
+
+@pytest.mark.parametrize("tokens", [3, 65])
+def test_heads_that_forget_too_fast_for_float32_are_refused(tokens: int) -> None:
+    with pytest.raises(UserError, match=f"where a block has {tokens} tokens, got 0.01") as refused:
+        head_decays(2, 0.01, 4, tokens)
+    least = float(re.search(r"at least ([\d.]+)", str(refused.value)).group(1))
+    network = RetNet(1, 2, 8, 0.0, (least, 4.0), tokens).eval()
+    blocks = torch.randn(2, 3, tokens, 8)
+    with torch.no_grad():
+        _, whole, _ = network(blocks, torch.zeros(2, 3, 1, 8), network.empty_memory())
+        _, shorter, _ = network(blocks[:, :2], torch.zeros(2, 1, 1, 8), network.empty_memory())
+    torch.testing.assert_close(whole[:, 1:2], shorter, rtol=1e-4, atol=1e-5)

@@ -33,8 +33,8 @@ def test_nothing_is_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     opened = []
 
     class Noted(GoldenFile):
-        def __init__(self, path: Path) -> None:
-            super().__init__(path)
+        def __init__(self, path: Path, device: torch.device) -> None:
+            super().__init__(path, device)
             opened.append(self)
 
     monkeypatch.setattr(m3.reference.golden, "GoldenFile", Noted)

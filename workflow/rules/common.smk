@@ -1,6 +1,7 @@
 # What the rules share: the experiment, checked before anything runs, and its files.
 
 import atexit
+import gc
 import os
 import re
 import sys
@@ -14,6 +15,9 @@ import suite
 from m3.config.plan import load_experiment
 from m3.errors import UserError
 from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
+from m3.files.pretrained import PRETRAINED
+
+gc.freeze()  # what is imported stays: the collector need not look through it again and again
 
 try:
     EXPERIMENT = suite.experiment_file(workflow.configfiles)

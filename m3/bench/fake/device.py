@@ -101,6 +101,8 @@ def fake_cuda() -> Iterator[Traffic]:
             (torch.cuda, "synchronize", lambda *args: None),
             (torch.cuda, "reset_peak_memory_stats", lambda *args: None),
             (torch.cuda, "max_memory_allocated", lambda *args: 0),
+            (torch.cuda, "get_rng_state", lambda *args: torch.zeros(16, dtype=torch.uint8)),
+            (torch.cuda, "set_rng_state", lambda *args, **kwargs: None),
             (torch.cuda, "get_device_name", lambda *args: "no device"),
             (nn.utils.clip_grad, "_has_foreach_support", lambda *args: True),
         ):

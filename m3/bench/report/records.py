@@ -1,0 +1,66 @@
+"""What a report has measured so far: one file for each measurement, so that it goes on where it stopped."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from m3.files.atomic import atomic_file
+
+
+class LeftOut(Exception):
+    """A measurement cannot be made here; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement: its name, which is a file's too, and what makes it; results are plain values."""
+
+    name: str
+    make: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a measurement came to.
+
+    state: "done", "left out" or "failed". reason: why it is not done. seconds: that it took.
+    """
+
+    name: str
+    state: str
+    result: Any = None
+    reason: str = ""
+    seconds: float = 0.0
+
+
+class Records:
+    """The records in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def made(self, name: str) -> Record | None:
+        """The record of a measurement, if it was made."""
+        path = self._folder / f"{name}.json"
+        return Record(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def make(self, measurement: Measurement) -> Record:
+        """Make a measurement and keep its record; one that is done already is read. What fails is recorded as such."""
+        record = self.made(measurement.name)
+        if record is not None and record.state == "done":
+            return record
+        start = monotonic()
+        try:
+            record = Record(measurement.name, "done", measurement.make())
+        except LeftOut as error:
+            record = Record(measurement.name, "left out", reason=str(error))
+        except Exception as error:  # a report has to tell what fails, and go on
+            record = Record(measurement.name, "failed", reason=f"{type(error).__name__}: {error}")
+        record = Record(**{**vars(record), "seconds": round(monotonic() - start, 2)})
+        with atomic_file(self._folder / f"{record.name}.json") as file:
+            file.write((json.dumps(vars(record), indent=1) + "\n").encode())
+        return record

@@ -1,0 +1,115 @@
+"""The report of a GPU, rehearsed on the CPU, with nothing installed but what its measurements need."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_runs import toy_settings
+
+from m3.bench.report.records import LeftOut, Measurement, Records
+from m3.bench.report.settings import FILE, resolved
+from m3.bench.report.summary import wrong
+from m3.bench.report.training import train_for
+from m3.cli import main
+
+BARE = Path(__file__).with_name("bare.py")
+
+
+def rehearse(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BARE), "gpu-report", str(folder), "--rehearse"]
+    environment = {"PYTHONPATH": ".", "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    result = rehearse(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+def test_everything_is_measured_and_what_is_left_out_is_said(folder: Path) -> None:
+    records = {record["name"]: record for record in json.loads((folder / "report.json").read_text())}
+    left_out = {name: record["reason"] for name, record in records.items() if record["state"] != "done"}
+    assert left_out.keys() == {"train dmc500k", "train atari100k"}
+    assert "pip install dm-control psutil pyyaml tqdm" in left_out["train dmc500k"]
+    assert records["golden values"]["result"]["quantities"] > 100
+    assert [records[f"{what} craftax1m"]["result"] for what in ("exact resume", "eager against graph")] == [[], []]
+    page = (folder / "report.md").read_text()
+    assert "Left out: figures, which need matplotlib" in page
+    assert "| exact resume atari100k | the same bits |" in page
+
+
+def test_steps_are_timed_in_all_precisions_and_ways(folder: Path) -> None:
+    with (folder / "timings.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["benchmark"] == "dmc500k"]
+    assert {row["precision"] for row in rows} == {"fp32", "tf32", "bf16"}
+    assert {row["compile"] for row in rows} == {"none", "graphs", "recompute", "default"}
+    assert {row["at_once"] for row in rows} == {"1", "2"}
+    assert all(float(row["seconds"]) > 0 and float(row["peak_memory_gb"]) > 0 for row in rows)
+
+
+def test_it_goes_on_where_it_stopped(folder: Path) -> None:
+    """With one measurement missing and one failed, these two are made, and no other."""
+    records = folder / "records"
+    before = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
+    (records / "machine.json").unlink()
+    failed = records / "exact resume dmc500k.json"
+    failed.write_text(json.dumps({**json.loads(failed.read_text()), "state": "failed"}))
+    assert rehearse(folder).returncode == 0
+    after = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
+    assert after.keys() == before.keys()
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"machine.json", failed.name, "train dmc500k.json", "train atari100k.json"}
+
+
+def fail() -> Any:
+    raise RuntimeError("no kernel image")
+
+
+def leave_out() -> Any:
+    raise LeftOut("needs a simulator")
+
+
+def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    assert records.make(Measurement("a", fail)).reason == "RuntimeError: no kernel image"
+    assert records.make(Measurement("b", leave_out)).state == "left out"
+    assert records.make(Measurement("a", lambda: 1)).result == 1
+    assert records.make(Measurement("a", fail)).result == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [([], False), (["/agent/x"], True), ({"missed": ["x"]}, True), ({"missed": []}, False), ({"timings": [1]}, False)],
+)
+def test_differences_and_missed_values_are_wrong(result: Any, expected: bool, tmp_path: Path) -> None:
+    record = Records(tmp_path).make(Measurement("a", lambda: result))
+    assert wrong(record) is expected
+
+
+def test_a_training_lasts_as_long_as_it_may_and_goes_on(tmp_path: Path) -> None:
+    settings = toy_settings("vector", epochs=4)
+    result = train_for(settings, tmp_path / "run", "cpu", graphs=False, seconds=600)
+    assert (result["finished"], result["epochs"], result["agent_steps"]) == (True, 4, 80)
+    assert [steps for steps, _ in result["evaluations"]] == [40, 80]
+    endless = toy_settings("vector", epochs=100_000)
+    stopped = train_for(endless, tmp_path / "endless", "cpu", graphs=False, seconds=2)
+    more = train_for(endless, tmp_path / "endless", "cpu", graphs=False, seconds=2)
+    assert not stopped["finished"]
+    assert more["epochs"] > stopped["epochs"]
+
+
+def test_the_settings_are_those_of_the_files_in_config() -> None:
+    """If this fails: python -m m3.bench.report.settings."""
+    assert json.loads(FILE.read_text()) == json.loads(json.dumps(resolved()))
+
+
+def test_a_machine_without_a_gpu_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpu-report", str(tmp_path), "--device", "cuda:99"]) == 2
+    assert "device 'cuda:99' is not available" in capsys.readouterr().err
