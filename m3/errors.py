@@ -1,11 +1,34 @@
 """Errors a user can act on."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from reprlib import Repr
 
 MAX_NAMES = 50
 """How many valid names an error lists at most."""
+
+
+_shown = Repr()
+_shown.maxlevel, _shown.maxdict, _shown.maxlist, _shown.maxtuple = 3, 4, 6, 6
+_shown.maxstring, _shown.maxlong, _shown.maxother = 120, 40, 120
+
+
+def shown(value: object) -> str:
+    """Return what a user gave as an error quotes it: its ``repr``, shortened, in one line."""
+    return escaped(_shown.repr(value))
+
+
+def escaped(text: str) -> str:
+    r"""Return text for a terminal: control characters, which could move its cursor or end a line, as \x1b and the like.
+
+    So are those that turn the direction of writing, and halves of characters, which cannot be printed.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ExitStatus(IntEnum):
@@ -26,6 +49,9 @@ class ExitStatus(IntEnum):
 
 class UserError(ValueError):
     """A mistake in what the user gave: shown as one line, without a traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(escaped(message))
 
     exit_status = ExitStatus.ERROR
 
@@ -55,10 +81,10 @@ def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:
         valid: all valid names.
     """
     names = sorted(str(name) for name in valid)
-    nearest = get_close_matches(str(given), names, n=1, cutoff=0.5)
+    nearest = get_close_matches(str(given)[:100], names, n=1, cutoff=0.5)
     more = f", ... ({len(names)} in all)" if len(names) > MAX_NAMES else ""
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(names[:MAX_NAMES])}{more}"
-    return UserError(f"unknown {kind} {given!r}: {hint}")
+    return UserError(f"unknown {kind} {shown(given)}: {hint}")
 
 
 _MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "resource_exhausted")

@@ -27,6 +27,11 @@ def execute(file: Path, setting: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise UserError(f"{setting}: {file} is no Python file (.py)")
+    taken = _installed(file)
+    if taken is not None:
+        raise UserError(f"{setting}: {file} has the name of {taken}, which it would replace: rename it")
+    if str(file.parent.resolve()) not in sys.path:
+        sys.path.append(str(file.parent.resolve()))  # behind everything else: for modules beside the file
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
     try:
@@ -35,6 +40,18 @@ def execute(file: Path, setting: str) -> ModuleType:
         del sys.modules[file.stem]
         raise UserError(f"{setting}: {file} fails: {type(error).__name__}: {error}") from error
     return module
+
+
+def _installed(file: Path) -> str | None:
+    """Name the module of a file's name that is there already; none where there is none but the file itself."""
+    known = sys.modules.get(file.stem)
+    try:
+        origin = getattr(known, "__file__", "built in") if known else importlib.util.find_spec(file.stem)
+    except (ImportError, ValueError):  # no name of a module
+        return None
+    where = getattr(origin, "origin", origin)
+    same = isinstance(where, str) and Path(where).exists() and Path(where).samefile(file)
+    return None if origin is None or same else f"the installed module {file.stem} ({where})"
 
 
 def make_own(own: Own, base: type, setting: str, *arguments: Any) -> Any:

@@ -1,5 +1,6 @@
 """Files of ``torch.save`` from elsewhere, read without executing code from them."""
 
+import errno
 import pickle
 import struct
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from m3.errors import UserError
+from m3.reading import refuse_special
 
 _ERRORS = (
     *(AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
@@ -23,8 +25,10 @@ def read_torch_file(path: Path) -> Mapping[Any, Any]:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
+    try:
+        refuse_special(path)
+    except OSError as error:
+        raise UserError(f"{path} {'does not exist' if error.errno == errno.ENOENT else error.strerror}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _ERRORS as error:

@@ -13,7 +13,7 @@ NAMES = [value for name, value in vars(names).items() if name.isupper() and isin
 FORMATS = [name for name in NAMES if name.startswith("m3.")]
 FILES = [name for name in NAMES if "." in name and not name.startswith(("m3.", "resolved-"))]
 HOME = "m3/files/names.py"
-TABLES = ("m3/analysis/", "m3/cli/aggregate.py", "m3/cli/collect.py", "m3/cli/figures.py", "m3/cli/tables.py")
+TABLES = ("m3/analysis/", *(f"m3/cli/{name}.py" for name in ("aggregate", "collect", "figures", "overview", "tables")))
 """They also speak of a benchmark's table of scores, whose file is called as a run's scores are."""
 
 

@@ -36,6 +36,7 @@ def test_models_know_nothing_of_training_environments_and_files() -> None:
         "specs",
         "errors",
         "python_files",
+        "reading",
         "torch_files",
     }
 

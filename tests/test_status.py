@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from m3.cli import main
 from m3.config.identity import config_hash
 from m3.config.plan import Plan, load_experiment
 from m3.errors import OccupiedError, UserError
-from m3.files.names import PROGRESS
+from m3.files.names import LEASE, PROGRESS
 from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, schema_text, write_progress
 from m3.files.run_folder import identifying, write_settings
 from m3.runs.lease import Lease
@@ -127,10 +128,13 @@ def test_a_process_that_lost_its_run_no_longer_writes_its_progress(plan: Plan, t
     folder = begin(plan, tmp_path, 0)
     settings = next(iter(plan.runs.values()))
     lost, other = RunProgress(settings), RunProgress(settings)
-    lost.keep_file(folder)
-    other.keep_file(folder)
+    lost.keep_file(folder, Lease(folder))
+    os.truncate(folder / LEASE, 0)  # nobody knows whose it is
+    os.utime(folder / LEASE, (0, 0))
+    other.keep_file(folder, Lease(folder))
     other.restored(4, 80)
-    lost.end("failed", "too late")
+    with pytest.raises(OccupiedError):
+        lost.end("failed", "too late")
     progress = read_progress(folder, config_hash(settings))
     assert progress is not None
     assert (progress.epoch, [attempt.state for attempt in progress.attempts]) == (4, ["setting up", "training"])
@@ -146,7 +150,7 @@ def test_a_damaged_progress_file_counts_as_none_and_stops_nobody(plan: Plan, tmp
     folder = begin(plan, tmp_path, 0)
     (folder / PROGRESS).write_text(content)
     assert (first(plan, tmp_path).state, first(plan, tmp_path).attempts) == ("waiting", 0)
-    RunProgress(next(iter(plan.runs.values()))).keep_file(folder)
+    RunProgress(next(iter(plan.runs.values()))).keep_file(folder, Lease(folder))
     assert first(plan, tmp_path).attempts == 1
 
 

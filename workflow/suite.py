@@ -10,13 +10,13 @@ from snakemake.io import report
 
 from m3.analysis import catalog
 from m3.analysis.score_files import tasks_in
-from m3.config.experiment import Experiment, Run, Statistics
-from m3.config.plan import Plan
+from m3.config.experiment import Experiment, Run, Statistics, task_of_folder
+from m3.config.plan import PUBLISHED_BENCHMARKS, Plan
 from m3.errors import UserError, unknown_name
 from m3.files.names import DIAGNOSIS, RESULTS, RUNS, SCORES, WEIGHTS
 from m3.files.run_folder import resolved_name
+from m3.runs.named_code import asked_for
 
-PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
 REPORTED_SUFFIXES = ("png", "html")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
@@ -26,15 +26,17 @@ OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs
 
 
 def experiment_file(given: Sequence[Path]) -> str:
-    """The file of --configfile, else the paper's. Raises UserError for more than one."""
+    """The file of --configfile, else the paper's. Raises UserError for more than one, or for braces in its name."""
     if len(given) > 1:
         raise UserError(f"--configfile takes one experiment, got {len(given)}")
+    if given and set("{}") & set(str(given[0])):
+        raise UserError(f"--configfile {given[0]}: Snakemake takes what stands in braces for a wildcard; rename it")
     return os.path.relpath(given[0]) if given else "config/paper.yaml"
 
 
 def run_of(wildcards: Wildcards) -> Run:
     """The run that a rule's wildcards name."""
-    return Run(wildcards.benchmark, wildcards.variant, wildcards.task, int(wildcards.seed))
+    return Run(wildcards.benchmark, wildcards.variant, task_of_folder(wildcards.task), int(wildcards.seed))
 
 
 def run_folder(run: Run) -> str:
@@ -91,7 +93,7 @@ def train_command(plan: Plan, is_slurm_job: bool) -> str:
     """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once on a GPU of its own."""
     train = plan.experiment.commands.train
     if is_slurm_job:
-        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime}} {train}"
+        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime:q}} {train}"
     return f"{OWN_GPU} {train} --wait"  # a training whose Snakemake was killed may still be going on
 
 
@@ -312,3 +314,8 @@ def failure_causes(jobs: Iterable[Any]) -> list[str]:
         words = [line for line in lines if line.strip()] or ["it left no message"]
         causes.append(f"{job.rule.name} failed: {words[-1]} (log: {log})")
     return causes
+
+
+def own_code(plan: Plan, run: Run) -> list[str]:
+    """Arguments that let a run's own code be executed: the experiment names it, not what is read later."""
+    return [argument for code in asked_for(plan.runs[run]) for argument in ("--own-code", code)]

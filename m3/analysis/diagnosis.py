@@ -12,7 +12,7 @@ from m3.analysis import words
 from m3.analysis.rendering import Cell, Table, to_html, to_latex, to_markdown
 from m3.analysis.sources import method_name
 from m3.errors import UserError
-from m3.files import hdf5
+from m3.files.contents import read_diagnosis, read_returns
 
 END_BINS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)
 """Bounds of the probabilities of an end that are looked at together: ends are rare."""
@@ -83,11 +83,11 @@ def read_diagnoses(folders: Sequence[Path], labels: Mapping[str, str], benchmark
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
-    content, training = hdf5.read(folder / "diagnosis.h5", "m3.diagnosis")
-    scores, of_scores = hdf5.read(folder / "scores.h5", "m3.scores")
+    content, training = read_diagnosis(folder / "diagnosis.h5")
+    returns, of_scores = read_returns(folder / "scores.h5")
     if training["config_hash"] != of_scores["config_hash"]:
         raise UserError(f"{folder}: diagnosis.h5 and scores.h5 are of different settings: make the older one again")
-    return content | {"score": scores["returns"].mean()}
+    return content | {"score": returns.mean()}
 
 
 def _extent(contents: Sequence[Mapping[str, Any]]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from m3.analysis.benchmarks import Benchmark
 from m3.errors import UserError, unknown_name
+from m3.reading import refuse_special
 
 COLUMNS = ("method", "task", "seed", "steps", "score")
 """Every file has these. It may have two more: ``benchmark``, of which only the rows of the collected one count, and
@@ -62,6 +63,7 @@ def read_rows(
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a file and the numbers of their lines."""
     try:
+        refuse_special(path)
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]

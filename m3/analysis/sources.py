@@ -1,5 +1,9 @@
 """Where scores come from: published files, the folders of own runs, and CSV files of other methods."""
 
+import errno
+import gzip
+import io
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +30,9 @@ from m3.analysis.scores import (
 )
 from m3.config.experiment import Benchmark as BenchmarkConfig
 from m3.config.loading import CONFIG_FOLDER, load_benchmark
-from m3.errors import UserError, unknown_name
-from m3.files import hdf5
+from m3.errors import UserError, shown, unknown_name
+from m3.files.contents import read_metrics, read_scores
+from m3.reading import open_regular
 
 ALL = ("all",)
 """In place of names of published methods."""
@@ -35,6 +40,8 @@ SOURCE = "own run"
 _METHODS = ["benchmark", "method", "comparable", "remark"]
 _SCORES = ["benchmark", "method", "task", "seed", "decisions", "simulation_steps", "score", "source"]
 _RUN = ["method", "task", "seed"]
+
+_MOST_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -124,15 +131,24 @@ def read_published(folder: Path, info: Benchmark, methods: Sequence[str] = ALL) 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(io.BytesIO(_unpacked(path)))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (OSError, EOFError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     missing = [column for column in columns if column not in frame]
     if missing:
         raise UserError(f"{path}: no column {missing[0]!r}; its columns must be {', '.join(columns)}")
     return frame
+
+
+def _unpacked(path: Path) -> bytes:
+    """Read a file's bytes, without gzip where its name says so; an archive may be small and endless."""
+    with open_regular(path) as raw:
+        content = (gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw).read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"has more than {_MOST_BYTES} bytes")
+    return content
 
 
 def _methods(path: Path, benchmark: str, wanted: Sequence[str]) -> pd.DataFrame:
@@ -148,10 +164,13 @@ def _methods(path: Path, benchmark: str, wanted: Sequence[str]) -> pd.DataFrame:
 
 def _rows(path: Path, benchmark: str, methods: pd.DataFrame) -> pd.DataFrame:
     frame = _read(path, _SCORES)
-    valid = np.isfinite(pd.to_numeric(frame.score, errors="coerce"))
-    if not valid.all():
-        line = int(np.flatnonzero(~valid)[0]) + 2
-        raise UserError(f"{path}, line {line}: the score must be a number, got {frame.score.iloc[line - 2]!r}")
+    for column in ("score", "seed"):
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        valid = np.isfinite(numbers) & ((column == "score") | (numbers == numbers.round()))
+        if not valid.all():
+            line = int(np.flatnonzero(~valid)[0]) + 2
+            kind, given = "number" if column == "score" else "whole number", frame[column].iloc[line - 2]
+            raise UserError(f"{path}, line {line}: the {column} must be a {kind}, got {shown(given)}")
     return frame.loc[(frame.benchmark == benchmark) & frame.method.isin(methods.method), _SCORES].reset_index(drop=True)
 
 
@@ -213,8 +232,8 @@ def method_name(variant: str, labels: Mapping[str, str]) -> str:
 
 
 def _read_run(folder: Path, benchmark: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    scores, _ = hdf5.read(folder / "scores.h5", "m3.scores")
-    metrics, training = hdf5.read(folder / "metrics.h5", "m3.metrics")
+    scores, _ = read_scores(folder / "scores.h5")
+    metrics, training = read_metrics(folder / "metrics.h5")
     for name in ("benchmark", "variant", "task", "seed"):
         if scores[name] != metrics[name]:
             raise UserError(f"{folder}: scores.h5 is of {name} {scores[name]}, metrics.h5 of {metrics[name]}")

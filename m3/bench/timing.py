@@ -21,6 +21,7 @@ from m3.environments import VectorEnvironment
 from m3.files.names import CHECKPOINTS
 from m3.nn.perceptual import Lpips
 from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.lease import Lease
 from m3.seeding import Randomness, randomness
 from m3.training.components import WorldModelComponent
 from m3.training.schedule import parts_of_epoch
@@ -177,8 +178,8 @@ class Bench:
         policy.act(rows.observations, policy.initial_state(count), random)
 
     def _checkpoints(self) -> Iterator[None]:
-        with TemporaryDirectory() as folder:
-            checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "bench")
+        with TemporaryDirectory() as folder, Lease(Path(folder)) as lease:
+            checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "bench", lease)
             checkpoints.load_latest(self.trainer.replay)
             while True:
                 checkpoints.save(self.trainer.epoch, self.trainer.state_dict(), self.trainer.replay)

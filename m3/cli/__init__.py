@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from textwrap import indent
 from types import ModuleType
 
-from m3.errors import ExitStatus, UserError, is_out_of_memory, unknown_name
+from m3.errors import ExitStatus, UserError, escaped, is_out_of_memory, shown, unknown_name
 from m3.files.names import ANY_SETTINGS, RUNS
 
 EXAMPLES = f"""\
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise unknown_name("command", given[0], commands())
         return _module(given[0]).run(parser_of(given[0]).parse_args(given[1:]))
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(str(error))}", file=sys.stderr)
         return error.exit_status if isinstance(error, UserError) else ExitStatus.ERROR
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -76,6 +76,40 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_own_code(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets settings in files execute code."""
+    parser.add_argument(
+        "--own-code",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Python file or module, executed where the run's settings name it too; needed where no benchmark or "
+        "variant in config does (again for each)",
+    )
+
+
+def check_range(args: argparse.Namespace, option: str, least: float, most: float) -> None:
+    """Raise UserError where an option's number is given and not from ``least`` to ``most``; NaN is not."""
+    value = getattr(args, option.replace("-", "_"))
+    if value is None:
+        return
+    if value > most:
+        raise UserError(f"--{option} must be at most {most:,}, got {shown(value)}")
+    if not value >= least:
+        bound = "not be negative" if least == 0 and isinstance(value, float) else f"be at least {least}"
+        raise UserError(f"--{option} must {bound}, got {shown(value)}")
+
+
+def label(option: str, text: str) -> str:
+    """Return a label that was given as an option, or a part of one. Raises UserError for what cannot stand in pages."""
+    from m3.config.experiment import check_label
+
+    try:
+        return check_label(text)
+    except ValueError as error:
+        raise UserError(f"--{option}: {error}") from error
+
+
 def variant_labels(pairs: Sequence[str]) -> dict[str, str]:
     """Read the option --labels: variant -> its name in figures, in order.
 
@@ -84,10 +118,10 @@ def variant_labels(pairs: Sequence[str]) -> dict[str, str]:
     """
     labels = {}
     for pair in pairs:
-        variant, equals, label = pair.partition("=")
-        if not (variant and equals and label):
-            raise UserError(f"--labels takes VARIANT=LABEL, got {pair!r}")
-        labels[variant] = label
+        variant, equals, name = pair.partition("=")
+        if not (variant and equals and name):
+            raise UserError(f"--labels takes VARIANT=LABEL, got {shown(pair)}")
+        labels[variant] = label("labels", name)
     return labels
 
 

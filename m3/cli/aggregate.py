@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.errors import UserError
+from m3.cli import check_range
 
 HELP = "compute statistics with bootstrap intervals from a table of scores"
 
@@ -28,9 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.provenance import provenance
     from m3.files.atomic import atomic_file
 
-    for name, least in (("repetitions", 1), ("band_repetitions", 1), ("seed", 0), ("cores", 1)):
-        if getattr(args, name) < least:
-            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, got {getattr(args, name)}")
+    check_range(args, "repetitions", 1, 10_000_000)
+    check_range(args, "band-repetitions", 1, 10_000_000)
+    check_range(args, "seed", 0, 2**63 - 1)
+    check_range(args, "cores", 1, 100_000)
     table = scores.read(args.scores)
     how = {name: getattr(args, name) for name in ("repetitions", "band_repetitions", "seed")}
     results = aggregate(table, **how, cores=args.cores, tell=print)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_own_code, check_range
 from m3.files.names import DIAGNOSIS
 
 HELP = "measure how well a trained run's world model predicts and dreams, on new episodes"
@@ -21,19 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dreams", type=int, default=50, metavar="N", help="from an episode, at most (default: 50)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {DIAGNOSIS} in the run's folder)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from m3.diagnosis.diagnose import Extent, diagnose, write_diagnosis
-    from m3.errors import UserError
+    from m3.files.atomic import refuse_other_kinds
     from m3.runs.loading import load
 
     extent = Extent(args.episodes, args.steps, args.dreams)
-    for name, value in extent._asdict().items():
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1, got {value}")
-    agent = load(args.run, args.device)
+    for name in extent._fields:
+        check_range(args, name, 1, 1_000_000)
     output = args.output or args.run / DIAGNOSIS
+    refuse_other_kinds(output)  # before the work, not after it
+    agent = load(args.run, args.device, args.own_code)
     write_diagnosis(output, agent, diagnose(agent, extent))
     print(f"the diagnosis is in {output}")
     return 0

@@ -26,9 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.diagnosis import read_diagnoses, table_files
     from m3.analysis.figures.diagnosis import diagnosis_figure
     from m3.analysis.style import save, style
-    from m3.cli import variant_labels
+    from m3.cli import label, variant_labels
     from m3.files.atomic import atomic_file
 
+    if args.benchmark_label:
+        label("benchmark-label", args.benchmark_label)
     diagnoses = read_diagnoses(args.runs, variant_labels(args.labels), args.benchmark_label)
     figure, table = (entry.name for entry in catalog.DIAGNOSIS)
     with style():

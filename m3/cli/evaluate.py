@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_own_code, check_range
 from m3.files.names import SCORES
 
 HELP = "play episodes with a trained run's weights and write every score"
@@ -20,15 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.errors import UserError
     from m3.runs.evaluate import evaluate
 
-    if args.episodes < 1:
-        raise UserError(f"--episodes must be at least 1, got {args.episodes}")
+    check_range(args, "episodes", 1, 1_000_000)
     output = args.output or args.run / SCORES
-    evaluate(args.run, args.episodes, output=output, device=args.device, deterministic=args.deterministic)
+    evaluate(
+        args.run,
+        args.episodes,
+        output=output,
+        device=args.device,
+        deterministic=args.deterministic,
+        own_code=args.own_code,
+    )
     print(f"scores are in {output}")
     return 0

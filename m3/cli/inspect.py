@@ -19,12 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.errors import UserError
+    from m3.errors import UserError, escaped
 
     status = 0
     for path in args.files:
         try:
-            print("\n  ".join(_description(path)))
+            print("\n  ".join(escaped(line) for line in _description(path)))
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             status = 2

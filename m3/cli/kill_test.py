@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import check_range
+
 HELP = "kill tiny runs at random moments, start them again, and compare with a run that was not killed"
 
 EXAMPLES = """\
@@ -32,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from m3.config.loading import load_benchmark, load_run
     from m3.errors import ExitStatus, UserError
 
+    check_range(args, "kills", 0, 1_000_000)
+    check_range(args, "episodes", 1, 1_000_000)
+    check_range(args, "seed", 0, 2**31 - 1)
     if args.folder is not None and args.folder.exists() and any(args.folder.iterdir()):
         raise UserError(f"{args.folder} is not empty")
     task = args.task or load_benchmark(args.benchmark).tasks[0]

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_own_code
+
 HELP = "write weights and metrics of a run's newest checkpoint into another folder, as a finished run leaves them"
 
 EXAMPLES = """\
@@ -17,11 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="another one; an earlier snapshot is replaced"
     )
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from m3.runs.snapshot import take_snapshot
 
-    reached = take_snapshot(args.run, args.output)
+    reached = take_snapshot(args.run, args.output, args.own_code)
     print(f"{args.output}: epoch {reached.epoch}/{reached.epochs}, {reached.agent_steps:,} agent steps")
     return 0

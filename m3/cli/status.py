@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from m3.cli import add_experiment
+from m3.cli import add_experiment, check_range
+from m3.errors import escaped
 from m3.files.names import RUNS
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.config.plan import load_experiment
     from m3.runs.status import experiment_status
 
+    check_range(args, "watch", 0, 10_000_000)
     plan = load_experiment(args.experiment)
     try:
         while True:
@@ -72,7 +74,7 @@ def _cells(status: "RunStatus") -> list[str]:
         _number(status.hours_left, digits=2),
         str(status.attempts),
         _number(status.gpu_hours, digits=2),
-        status.note,
+        escaped(status.note),
     ]
 
 
@@ -83,7 +85,10 @@ def _number(value: float | None, digits: int = 1) -> str:
 def _write_csv(runs: "Sequence[RunStatus]", file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_cells(status) for status in runs)
+    for status in runs:
+        *cells, note = _cells(status)
+        # a note comes from a run's files: a table calculation must not take it for a formula
+        writer.writerow([*cells, f"'{note}" if note.startswith(("=", "+", "-", "@")) else note])
 
 
 def _table(runs: "Sequence[RunStatus]") -> str:

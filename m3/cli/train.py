@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3.cli import check_range
 from m3.files.names import ANY_SETTINGS
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN
 python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --device cuda:1 --budget-minutes 60
 """
 
+_MOST_TIME = 10_000_000
+"""Minutes or seconds: nobody waits for longer, and the system's timers end somewhere."""
 EXIT_STATUS = """\
 exit status:
   0  the run is finished
@@ -89,11 +92,9 @@ def run(args: argparse.Namespace) -> int:
     from m3.errors import ExitStatus, UserError
     from m3.runs.stops import Stop, StopNow
 
-    if args.checkpoint_epochs is not None and args.checkpoint_epochs < 1:
-        raise UserError(f"--checkpoint-epochs must be at least 1, got {args.checkpoint_epochs}")
-    for option in ("checkpoint_minutes", "budget_minutes", "grace_seconds"):
-        if not getattr(args, option) >= 0:
-            raise UserError(f"--{option.replace('_', '-')} must not be negative, got {getattr(args, option)}")
+    check_range(args, "checkpoint-epochs", 1, 2**31)
+    for option in ("checkpoint-minutes", "budget-minutes", "grace-seconds"):
+        check_range(args, option, 0, _MOST_TIME)
     stop = Stop(60 * args.budget_minutes or math.inf, args.grace_seconds)
     try:
         with stop.handling_signals():  # from here on: the imports below take seconds

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from m3.cli import add_own_code, check_range
+
 HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
 
 EXAMPLES = """\
@@ -32,16 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature", type=float, help="of the actions (default: the evaluation's; 0: the likeliest)"
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    add_own_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from m3.errors import UserError
     from m3.watch.show import WatchOptions, watch
 
-    for option, least in (("episodes", 1), ("steps", 1), ("fps", 1), ("horizon", 1), ("seed", 0), ("temperature", 0)):
-        value = getattr(args, option)
-        if value is not None and value < least:
-            raise UserError(f"--{option} must be at least {least}, got {value}")
+    for option, least, most in (
+        *(("episodes", 1, 1_000_000), ("steps", 1, 10_000_000), ("fps", 1, 1_000), ("horizon", 1, 100_000)),
+        *(("seed", 0, 2**31 - 1), ("temperature", 0, 1_000_000)),
+    ):
+        check_range(args, option, least, most)
     if args.replay and (args.dream or args.play):
         raise UserError("--replay shows what was stored: leave out --dream and --play")
     if args.output is not None and args.play:
@@ -59,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         fps=args.fps,
         seed=args.seed,
         temperature=args.temperature,
+        own_code=args.own_code,
     )
     watch(args.run, options, args.device)
     return 0

@@ -2,15 +2,29 @@
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveFloat, PositiveInt, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, WithJsonSchema, field_validator, model_validator
 
-from m3.config.schema import NonNegativeInt, Settings
-from m3.errors import unknown_name
+from m3.config.schema import NonNegativeInt, Seed, Settings
+from m3.errors import escaped, shown, unknown_name
+
+MOST_SEEDS = 10_000
+"""Of one benchmark or group."""
+
+
+def check_label(label: str) -> str:
+    """Return a label that can stand in pages, tables and comments. Raises ValueError for any other."""
+    if not label.strip() or escaped(label) != label or set("<>") & set(label):
+        raise ValueError(f"must be one line of text without < and >, got {shown(label)}")
+    return label
+
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 """A name that becomes a folder."""
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-"""A task's name, which becomes a folder too."""
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*([/:][A-Za-z0-9][\w.-]*)*$")]
+"""A task's name, which becomes a folder too. Ids of Gymnasium may have a module and a namespace."""
+Label = Annotated[str, Field(max_length=100), AfterValidator(check_label)]
+"""A name in figures, tables, pages and comments: one line without angle brackets."""
+SeedCount = Annotated[int, Field(gt=0, le=MOST_SEEDS)]
 PartialSettings = Annotated[dict[str, Any], WithJsonSchema({"$comment": "PartialSettings"})]
 """Some of the keys of ``RunSettings``, nested as there. They are checked once all layers are merged."""
 RESERVED_NAMES = ("published", "runs")
@@ -28,7 +42,17 @@ class Run(NamedTuple):
     @property
     def folder(self) -> str:
         """Where the run's files stand, relative to the folder of all runs."""
-        return f"{self.benchmark}/{self.variant}/{self.task}/seed-{self.seed}"
+        return f"{self.benchmark}/{self.variant}/{self.task_folder}/seed-{self.seed}"
+
+    @property
+    def task_folder(self) -> str:
+        """The task's name as that of one folder: ``+`` for a slash, ``~`` for a colon."""
+        return self.task.replace("/", "+").replace(":", "~")
+
+
+def task_of_folder(name: str) -> str:
+    """Return the task whose folder has this name: the inverse of ``Run.task_folder``."""
+    return name.replace("+", "/").replace("~", ":")
 
 
 class JobResources(Settings):
@@ -67,9 +91,9 @@ class Reference(Settings):
 class References(Settings):
     """How the scores of a benchmark are normalised."""
 
-    low_means: str = "low reference"
+    low_means: Label = "low reference"
     """What the low scores are, for example "random play"."""
-    high_means: str = "high reference"
+    high_means: Label = "high reference"
     tasks: dict[str, Reference]
     """One for every task."""
 
@@ -108,13 +132,13 @@ class Display(Settings):
 class Benchmark(Settings):
     """config/benchmarks/{name}.yaml: tasks, and what all variants share."""
 
-    label: str
+    label: Label
     """Name in figures and tables."""
     environment_steps: PositiveInt
     """Agent steps of a full training run."""
     final_episodes: PositiveInt
     """Episodes of the evaluation after training, which gives the run's score."""
-    seeds: PositiveInt
+    seeds: SeedCount
     """Seeds of a full experiment: 0 to seeds - 1."""
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=1, strict=False)]
     resources: BenchmarkResources
@@ -140,7 +164,7 @@ class Benchmark(Settings):
 class Variant(Settings):
     """config/variants/{name}.yaml: how an agent differs from the benchmarks' settings."""
 
-    label: str
+    label: Label
     """Name in figures and tables."""
     settings: PartialSettings = Field(default_factory=dict)
     """For every benchmark."""
@@ -154,7 +178,9 @@ class RunGroup(Settings):
     benchmark: str
     variants: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = ("m3",)
     tasks: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | Literal["all"] = "all"
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, strict=False)] | PositiveInt | None = None
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS, strict=False)] | SeedCount | None = (
+        None
+    )
     """A list, or a number n for 0 to n - 1. Without it, the benchmark's number."""
 
     @field_validator("tasks", mode="before")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from m3.errors import UserError, unknown_name
+from m3.errors import UserError, shown, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -95,7 +95,7 @@ def _explain(
             return UserError(f"{name}: {error['ctx']['error']}")
         case _:
             problem = error["msg"].replace("Input should be", "must be")
-            return UserError(f"{name}: {problem}, got {error['input']!r}")
+            return UserError(f"{name}: {problem}, got {shown(error['input'])}")
 
 
 def _without_tags(content: Any, location: Location) -> Location:

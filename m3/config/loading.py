@@ -4,6 +4,7 @@ Settings come in layers: the defaults of ``RunSettings`` < config/benchmarks/{be
 < config/variants/{variant}.yaml < the experiment's overrides.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,9 +110,18 @@ def _file(kind: str, name: str, folder: Path) -> Path:
     return folder / f"{kind}s" / f"{name}.yaml"
 
 
+def check_stem(path: Path) -> None:
+    """Raise UserError where a file's name cannot become part of a path and of a command, as a task's name can."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.stem):
+        raise UserError(
+            f"{path}: the file's name must begin with a letter or digit and have only those, '.', '_' and '-'"
+        )
+
+
 def _read(kind: str, name: str, folder: Path) -> Layer:
     known = names(kind, folder)
     if name not in known:
         raise unknown_name(kind, name, known)
     path = _file(kind, name, folder)
+    check_stem(path)
     return Layer(str(path), read_yaml(path))

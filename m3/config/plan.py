@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from m3.config.experiment import Benchmark, BenchmarkResources, Experiment, Run, RunGroup, Variant
 from m3.config.layers import Layer, Location, validate
-from m3.config.loading import CONFIG_FOLDER, load_benchmark, load_variant, names, run_settings
+from m3.config.loading import CONFIG_FOLDER, check_stem, load_benchmark, load_variant, names, run_settings
 from m3.config.schema import RunSettings
-from m3.config.yaml_files import read_yaml
+from m3.config.yaml_files import parse_yaml, read_yaml
 from m3.errors import UserError, unknown_name
 
+PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
+"""Those whose published scores stand in results/published."""
+MOST_RUNS = 100_000
 COMMAND_LINE_KEYS = ("scores", "partial")
 """Keys of an experiment that Snakemake's ``--config`` may set: no run depends on them."""
 
@@ -24,7 +26,7 @@ class Plan:
 
     experiment: Experiment
     benchmarks: Mapping[str, Benchmark]
-    """Every benchmark in the config folder, used or not."""
+    """Those of the runs, and those with published scores where the config folder has them."""
     variants: Mapping[str, Variant]
     """The variants of the runs."""
     runs: Mapping[Run, RunSettings]
@@ -53,11 +55,16 @@ def load_experiment(path: Path, folder: Path = CONFIG_FOLDER, command_line: Mapp
     Raises:
         UserError: one line with file, key and nearest valid name.
     """
+    check_stem(path)
     file = Layer(str(path), read_yaml(path))
     experiment = validate(Experiment, [file, Layer("--config", _command_line_settings(command_line or {}, path))])
-    benchmarks = {name: load_benchmark(name, folder) for name in names("benchmark", folder)}
-    if experiment.name in benchmarks:
+    known = names("benchmark", folder)
+    if experiment.name in known:
         raise UserError(f"{file.name(('name',))}: {experiment.name!r} is taken, it names a benchmark")
+    for position, group in enumerate(experiment.runs):
+        _check("benchmark", group.benchmark, known, file, ("runs", position, "benchmark"))
+    needed = {*PUBLISHED_BENCHMARKS, *(group.benchmark for group in experiment.runs)}
+    benchmarks = {name: load_benchmark(name, folder) for name in known if name in needed}
     runs = list(_runs(experiment, benchmarks, names("variant", folder), file))
     variants = {name: load_variant(name, folder) for name in dict.fromkeys(run.variant for run in runs)}
     overrides = _overrides(experiment, runs, file)
@@ -69,7 +76,7 @@ def load_experiment(path: Path, folder: Path = CONFIG_FOLDER, command_line: Mapp
             run: run_settings(run, benchmarks[run.benchmark], variants[run.variant], overrides[run], folder)
             for run in runs
         },
-        resources=_resources(experiment, benchmarks, file, folder),
+        resources=_resources(experiment, benchmarks, known, file, folder),
     )
 
 
@@ -78,7 +85,10 @@ def _command_line_settings(given: Mapping[str, Any], experiment: Path) -> dict[s
         if key not in COMMAND_LINE_KEYS:
             known = " and ".join(COMMAND_LINE_KEYS)
             raise UserError(f"--config {key}: only {known} can be set there; edit {experiment}")
-    return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in given.items()}
+    return {
+        key: parse_yaml(f"value: {value}", f"--config {key}")["value"] if isinstance(value, str) else value
+        for key, value in given.items()
+    }
 
 
 def _check(kind: str, given: str, known: Iterable[str], file: Layer, location: Location) -> None:
@@ -93,13 +103,14 @@ def _runs(
     """Every run once, in the order of the file."""
     runs: dict[Run, None] = {}
     for position, group in enumerate(experiment.runs):
-        _check("benchmark", group.benchmark, benchmarks, file, ("runs", position, "benchmark"))
         benchmark = benchmarks[group.benchmark]
         for index, variant in enumerate(group.variants):
             _check("variant", variant, variants, file, ("runs", position, "variants", index))
         for index, task in enumerate(group.tasks if group.tasks != "all" else ()):
             _check(f"task of {group.benchmark}", task, benchmark.tasks, file, ("runs", position, "tasks", index))
-        runs.update(dict.fromkeys(_group_runs(group, benchmark)))
+        runs.update(dict.fromkeys(islice(_group_runs(group, benchmark), MOST_RUNS + 1)))
+        if len(runs) > MOST_RUNS:
+            raise UserError(f"{file.name(('runs', position))}: makes more than {MOST_RUNS} runs")
     return runs
 
 
@@ -129,10 +140,10 @@ def _overrides(experiment: Experiment, runs: Iterable[Run], file: Layer) -> dict
 
 
 def _resources(
-    experiment: Experiment, benchmarks: Mapping[str, Benchmark], file: Layer, folder: Path
+    experiment: Experiment, benchmarks: Mapping[str, Benchmark], known: Iterable[str], file: Layer, folder: Path
 ) -> dict[str, BenchmarkResources]:
     for name in experiment.resources:
-        _check("benchmark", name, benchmarks, file, ("resources", name))
+        _check("benchmark", name, known, file, ("resources", name))
     return {
         name: validate(
             BenchmarkResources,

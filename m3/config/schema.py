@@ -3,7 +3,17 @@
 from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticKnownError
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -30,7 +40,9 @@ TRAINING_VERSION = 5
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Optimizer(Settings):
@@ -86,6 +98,18 @@ class GymnasiumEnvironment(Settings):
     """Python file, relative to where commands are called, that registers the environments; it is executed first."""
     image_size: PositiveInt = 64
     """Image observations are resized to this square."""
+    outside: Literal["stop", "clip"] = "stop"
+    """What follows an observation outside its space: the run stops, or each value is moved to the nearest valid one."""
+    when_it_fails: Literal["stop", "truncate"] = "stop"
+    """What follows an error that the environment raises in a step: the run stops, or the episode is truncated there."""
+
+    @model_serializer(mode="wrap")
+    def _without_new_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing: runs from before there was a choice stay the runs that they are."""
+        content: dict[str, Any] = serialize(self)
+        return {
+            key: value for key, value in content.items() if key not in ("outside", "when_it_fails") or value != "stop"
+        }
 
 
 class ToyEnvironment(Settings):

@@ -1,5 +1,7 @@
 """Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
 
+import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
 from m3.errors import UserError, unknown_name
 from m3.python_files import execute
 from m3.specs import Observation
+
+_logger = logging.getLogger(__name__)
 
 
 def tasks() -> list[str]:
@@ -44,12 +48,15 @@ class GymnasiumAdapter(Environment):
 
     def __init__(self, settings: GymnasiumEnvironment, task: str) -> None:
         self._task = task
-        self._env = _make(task, render_mode=None)
+        self._truncates = settings.when_it_fails == "truncate"
+        self._env = _make(task)
         self._generator = np.random.default_rng()
         self._seed: int | None = None
         self._actions: list[np.ndarray] = []
+        self._observation: Observation = {}
         try:
-            self._to_modalities = ObservationMap(self._env.observation_space, settings.image_size)
+            clip = settings.outside == "clip"
+            self._to_modalities = ObservationMap(self._env.observation_space, settings.image_size, clip)
             self._to_action = ActionMap(self._env.action_space)
         except UserError as error:
             self._env.close()
@@ -64,12 +71,20 @@ class GymnasiumAdapter(Environment):
         self._seed = int(self._generator.integers(2**31))
         self._actions = []
         observation, _ = self._env.reset(seed=self._seed)
-        return self._to_modalities(observation)
+        self._observation = self._to_modalities(observation)
+        return self._observation
 
     def step(self, action: np.ndarray) -> Step:
         self._actions.append(np.array(action))
-        observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
-        return Step(self._to_modalities(observation), float(reward), bool(terminated), bool(truncated))
+        try:
+            observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
+        except Exception as error:  # whatever a simulator raises
+            if not self._truncates:
+                raise
+            _logger.warning("%s fails, and the episode is truncated: %s: %s", self._task, type(error).__name__, error)
+            return Step(self._observation, 0.0, False, True)
+        self._observation = self._to_modalities(observation)
+        return Step(self._observation, float(reward), bool(terminated), bool(truncated))
 
     def get_state(self) -> dict[str, Any]:
         actions = np.array(self._actions, self.action_spec.dtype).reshape(-1, *self.action_spec.shape)
@@ -77,6 +92,7 @@ class GymnasiumAdapter(Environment):
             "generator": self._generator.bit_generator.state,
             "seed": self._seed,
             "actions": actions,
+            "observation": _digest(self._observation),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -84,6 +100,11 @@ class GymnasiumAdapter(Environment):
         self._actions = list(np.asarray(state["actions"]))
         self._generator.bit_generator.state = state["generator"]
         self._replay()
+        if state.get("observation") not in (None, _digest(self._observation)):
+            raise UserError(
+                f"{self._task} does not come to the same observation from the same seed and actions, so that the "
+                "episode in progress cannot be continued: let its reset(seed) decide every random choice"
+            )
 
     def render(self) -> np.ndarray:
         """Raises UserError where the environment cannot draw itself."""
@@ -107,16 +128,32 @@ class GymnasiumAdapter(Environment):
     def _replay(self) -> None:
         """Play the current episode again, from its seed."""
         if self._seed is None:
+            self._observation = {}
             return
-        self._env.reset(seed=self._seed)
+        observation, _ = self._env.reset(seed=self._seed)
         for action in self._actions:
-            self._env.step(self._to_action(action))
+            observation, *_ = self._env.step(self._to_action(action))
+        self._observation = self._to_modalities(observation)
 
 
-def _make(task: str, render_mode: str | None) -> gymnasium.Env[Any, Any]:
+def _digest(observation: Observation) -> str:
+    """Hash an observation, to see whether another is the same."""
+    digest = hashlib.sha256()
+    for name in sorted(observation):
+        digest.update(f"{name} {observation[name].dtype} {observation[name].shape};".encode())
+        digest.update(np.ascontiguousarray(observation[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _make(task: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    options: dict[str, Any] = (
+        {} if render_mode is None else {"render_mode": render_mode}
+    )  # not every constructor has it
     try:
-        return gymnasium.make(task, render_mode=render_mode, disable_env_checker=True)
+        return gymnasium.make(task, disable_env_checker=True, **options)
     except gymnasium.error.UnregisteredEnv as error:
+        if task in gymnasium.registry:  # it asks for another one itself
+            raise UserError(f"Gymnasium environment {task!r} cannot be made: {error}") from error
         raise unknown_name("Gymnasium environment", task, tasks()) from error
-    except (gymnasium.error.Error, ImportError) as error:
-        raise UserError(f"Gymnasium environment {task!r} cannot be made: {error}") from error
+    except Exception as error:  # whatever a constructor raises
+        raise UserError(f"Gymnasium environment {task!r} cannot be made: {type(error).__name__}: {error}") from error

@@ -1,13 +1,14 @@
 """Gymnasium spaces as modalities and action spaces."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 from PIL import Image
 
-from m3.errors import UserError
+from m3.errors import UserError, shown
 from m3.specs import (
     ActionSpec,
     ContinuousActions,
@@ -20,6 +21,8 @@ from m3.specs import (
 
 MAX_VOCABULARY = 65_536
 """More values than this are no vocabulary that a model could learn."""
+MAX_VECTOR = 4_096
+"""Every number of a vector is a token of its own, in every step."""
 
 
 class _Input(NamedTuple):
@@ -29,6 +32,10 @@ class _Input(NamedTuple):
     modality: Modality
     spec: ModalitySpec
     convert: Callable[[Any], np.ndarray]
+    shape: tuple[int, ...]
+    low: np.ndarray
+    high: np.ndarray
+    """The smallest and largest values that the space allows, of its shape."""
 
 
 class ObservationMap:
@@ -45,8 +52,15 @@ class ObservationMap:
     more entries. The vocabulary of joined tokens is the largest of theirs (token_2d: per column).
     """
 
-    def __init__(self, space: spaces.Space[Any], image_size: int) -> None:
-        """Raises UserError for a space that is none of the above, naming it."""
+    def __init__(self, space: spaces.Space[Any], image_size: int, clip: bool = False) -> None:
+        """Raises UserError for a space that is none of the above, naming it.
+
+        Args:
+            space: of the environment.
+            image_size: side of the squares to which images are resized.
+            clip: move values outside the space to the nearest valid ones, instead of refusing them.
+        """
+        self._clip = clip
         self._inputs = [_input(path, leaf, image_size) for path, leaf in _leaves(space, ())]
         self.spec = ObservationSpec(
             {
@@ -56,13 +70,40 @@ class ObservationMap:
         )
 
     def __call__(self, observation: Any) -> Observation:
+        """Turn one observation into modalities.
+
+        Raises:
+            UserError: it is not of the space: a part is missing, has another shape, or holds a value outside; a number
+                that is not finite is refused always.
+        """
         parts: dict[str, list[np.ndarray]] = {name: [] for name in self.spec.modalities}
         for source in self._inputs:
-            value = observation
-            for key in source.path:
-                value = value[key]
-            parts[source.modality].append(source.convert(value))
+            parts[source.modality].append(source.convert(self._checked(source, observation)))
         return {name: np.concatenate(parts[name]).astype(spec.dtype) for name, spec in self.spec.modalities.items()}
+
+    def _checked(self, source: _Input, observation: Any) -> np.ndarray:
+        where = f"the {source.modality} observation" + "".join(f"[{key!r}]" for key in source.path)
+        try:
+            for key in source.path:
+                observation = observation[key]
+            value = np.asarray(observation)
+        except (LookupError, TypeError, ValueError) as error:
+            raise UserError(f"{where} is missing: {shown(observation)}") from error
+        if value.shape != source.shape or value.dtype.kind not in "biuf":
+            raise UserError(f"{where} is {value.dtype} {value.shape}, where its space has the shape {source.shape}")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise UserError(f"{where} has the value {value[~np.isfinite(value)].flat[0]}, which no network can read")
+        if source.modality == Modality.VECTOR:
+            return np.clip(value, source.low, source.high) if self._clip else value  # bounds of floats are often rough
+        outside = (value < source.low) | (value > source.high)
+        if not outside.any():
+            return value
+        if self._clip:
+            return np.clip(value, source.low, source.high)
+        raise UserError(
+            f"{where} has the value {value[outside].flat[0]}, outside its space of {source.low[outside].flat[0]} to "
+            f"{source.high[outside].flat[0]}: correct the environment, or set environment.outside to clip"
+        )
 
 
 class ActionMap:
@@ -108,8 +149,14 @@ def _input(path: tuple[str | int, ...], space: spaces.Space[Any], image_size: in
     if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
         return _image_input(path, space, image_size)
     if isinstance(space, spaces.Box) and space.dtype.kind == "f":
-        spec = ModalitySpec((int(np.prod(space.shape)),), "float32")
-        return _Input(path, Modality.VECTOR, spec, lambda value: np.ravel(value).astype(np.float32))
+        size = int(np.prod(space.shape))
+        if size > MAX_VECTOR:
+            raise _unsupported(
+                path, space, f"{size} floats are as many tokens (at most {MAX_VECTOR}); an image is uint8: convert it"
+            )
+        spec = ModalitySpec((size,), "float32")
+        convert = partial(np.ravel, order="C")
+        return _Input(path, Modality.VECTOR, spec, convert, space.shape, space.low, space.high)
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
         return _integer_input(path, space)
     raise _unsupported(path, space, "only Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple can be read")
@@ -121,11 +168,13 @@ def _image_input(path: tuple[str | int, ...], space: spaces.Box, size: int) -> _
         raise _unsupported(path, space, "an image is (H, W, 3), (H, W, 1) or (3, H, W)")
 
     def convert(value: np.ndarray) -> np.ndarray:
+        value = value.astype(np.uint8)
         pixels = value if channels in (1, 3) else value.transpose(1, 2, 0)
         image = Image.fromarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
         return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
-    return _Input(path, Modality.IMAGE, ModalitySpec((3, size, size), "uint8"), convert)
+    spec = ModalitySpec((3, size, size), "uint8")
+    return _Input(path, Modality.IMAGE, spec, convert, space.shape, space.low, space.high)
 
 
 def _integer_input(path: tuple[str | int, ...], space: Any) -> _Input:
@@ -139,7 +188,12 @@ def _integer_input(path: tuple[str | int, ...], space: Any) -> _Input:
     vocabularies = tuple(int(size) for size in sizes.max(axis=0)) if grid else (int(sizes.max()),)
     spec = ModalitySpec(shape, _token_dtype(vocabularies), vocabularies)
     modality = Modality.TOKEN_2D if grid else Modality.TOKEN
-    return _Input(path, modality, spec, lambda value: (np.asarray(value, np.int64) - smallest).reshape(shape))
+    bounds = smallest, smallest + sizes - 1
+
+    def convert(value: np.ndarray) -> np.ndarray:
+        return (value.astype(np.int64) - smallest).reshape(shape)
+
+    return _Input(path, modality, spec, convert, tuple(space.shape), *bounds)
 
 
 def _integers(space: Any) -> tuple[np.ndarray, np.ndarray]:

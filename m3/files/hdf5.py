@@ -23,8 +23,10 @@ import h5py
 import numpy as np
 
 from m3.errors import UserError
-from m3.files.atomic import atomic_file
+from m3.files.atomic import Fence, atomic_file
+from m3.files.hdf5_safety import UnsafeError, check_contents
 from m3.files.provenance import ATTRIBUTES, Provenance
+from m3.reading import open_regular
 
 Tree = Mapping[str, Union["Tree", np.ndarray, list[str], int, float, str, bool, None]]
 """Groups, datasets (arrays, lists of strings) and scalars by name. A name with slashes makes nested groups."""
@@ -37,7 +39,14 @@ _ADVICE_IF_OURS = "if M3 wrote it, run the command that makes it again"
 _STRINGS = h5py.string_dtype("utf-8")
 
 
-def write(path: Path, format: str, content: Tree, provenance: Provenance, version: int = 1) -> None:
+def write(
+    path: Path,
+    format: str,
+    content: Tree,
+    provenance: Provenance,
+    version: int = 1,
+    fence: Fence | None = None,
+) -> None:
     """Write a file, atomically.
 
     Args:
@@ -47,16 +56,20 @@ def write(path: Path, format: str, content: Tree, provenance: Provenance, versio
             provenance attribute.
         provenance: what made the content.
         version: version of the format.
+        fence: the right to write the file, where only one process may.
 
     Raises:
         UserError: the folder cannot be written.
+        OccupiedError: by the fence.
     """
-    with create(path, format, provenance, version) as file:
+    with create(path, format, provenance, version, fence) as file:
         fill(file, content)
 
 
 @contextmanager
-def create(path: Path, format: str, provenance: Provenance, version: int = 1) -> Iterator[h5py.File]:
+def create(
+    path: Path, format: str, provenance: Provenance, version: int = 1, fence: Fence | None = None
+) -> Iterator[h5py.File]:
     """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``."""
     buffer = io.BytesIO()
     # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
@@ -65,7 +78,7 @@ def create(path: Path, format: str, provenance: Provenance, version: int = 1) ->
             _set_attribute(file, name, value)
         yield file
     data = buffer.getbuffer()
-    with atomic_file(path) as output:
+    with atomic_file(path, fence) as output:
         output.write(_header(hashlib.sha256(data[_HEADER_BYTES:]).hexdigest()))
         output.write(data[_HEADER_BYTES:])
 
@@ -95,7 +108,7 @@ def read(path: Path, format: str, version: int = 1) -> tuple[dict[str, Any], dic
     Raises:
         UserError: the file is missing, damaged, foreign, or of another format or version.
     """
-    with _open(path) as file:
+    with _open(path, is_read_whole=True) as file:
         attributes = _file_attributes(file)
         _check_format(path, attributes, format, version)
         content = {name: value for name, value in _read_group(file).items() if name not in _RESERVED}
@@ -120,7 +133,7 @@ def describe(path: Path) -> Description:
     Raises:
         UserError: the file is missing, damaged or foreign.
     """
-    with _open(path) as file:
+    with _open(path, is_read_whole=False) as file:
         attributes = _file_attributes(file)
         scalars: dict[str, Any] = {}
         datasets: dict[str, str] = {}
@@ -165,7 +178,13 @@ def _attribute(value: Any) -> Any:
 
 
 def _file_attributes(file: h5py.File) -> dict[str, Any]:
-    return {name: _attribute(value) for name, value in file.attrs.items() if name in _RESERVED}
+    """Return what every file says of itself. Raises UnsafeError where it does not say what it is."""
+    attributes = {name: _attribute(value) for name, value in file.attrs.items() if name in _RESERVED}
+    kinds = {"format": str, "format_version": int, "created_by": str, "config_hash": str}
+    for name, kind in kinds.items():
+        if type(attributes.get(name)) is not kind:
+            raise UnsafeError(f"it does not say its {name}")
+    return attributes
 
 
 def _read_group(group: h5py.Group) -> dict[str, Any]:
@@ -181,21 +200,26 @@ def _read_group(group: h5py.Group) -> dict[str, Any]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    """Check every byte of a file, and open it."""
+def _open(path: Path, *, is_read_whole: bool) -> Iterator[h5py.File]:
+    """Check every byte of a file and everything in it, and open it."""
     try:
-        with open(path, "rb") as raw:
+        with open_regular(path) as raw:
             header = raw.read(_HEADER_BYTES)
             if not header.startswith(_HEADER.partition("{")[0].encode()):
                 raise UserError(f"{path}: not a file of M3's, or damaged at its beginning; {_ADVICE_IF_OURS}")
             if header != _header(hashlib.file_digest(raw, "sha256").hexdigest()):
                 raise UserError(f"{path}: damaged or truncated (its checksum does not match); {_ADVICE}")
         with h5py.File(path, "r", locking=False) as file:  # nobody changes a finished file; locks fail on some networks
+            check_contents(file, is_read_whole=is_read_whole)
             yield file
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the command that makes it") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (UnsafeError, RuntimeError, LookupError, TypeError, ValueError) as error:  # as the library words it
+        raise UserError(f"{path}: is not as M3 writes it: {str(error)[:200]}; {_ADVICE_IF_OURS}") from error
 
 
 def _check_format(path: Path, attributes: Mapping[str, Any], format: str, version: int) -> None:

@@ -1,14 +1,14 @@
 """How far a run is: a small file of JSON, written while it trains, for the status of an experiment and for scripts."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from m3.files.atomic import atomic_file
+from m3.files.atomic import Fence, atomic_file
 from m3.files.names import PROGRESS
+from m3.reading import read_bytes
 
 AttemptState = Literal["setting up", "training", "finished", "stopped", "failed"]
 
@@ -16,10 +16,10 @@ AttemptState = Literal["setting up", "training", "finished", "stopped", "failed"
 class Attempt(BaseModel):
     """One process that trained the run, or tried to."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    begun: datetime
-    updated: datetime
+    begun: AwareDatetime
+    updated: AwareDatetime
     """When it last wrote this file."""
     host: str
     process: int
@@ -31,13 +31,13 @@ class Attempt(BaseModel):
     @property
     def seconds(self) -> float:
         """From the beginning to the last word."""
-        return (self.updated - self.begun).total_seconds()
+        return max((self.updated - self.begun).total_seconds(), 0.0)
 
 
 class ProgressRecord(BaseModel):
     """The content of a run's progress file."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     format: Literal["m3.progress"] = "m3.progress"
     format_version: Literal[1] = 1
@@ -67,7 +67,7 @@ class ProgressRecord(BaseModel):
 def read_progress(folder: Path, config_hash: str) -> ProgressRecord | None:
     """Read how far a run is; none where it has not begun with these settings or the file cannot be understood."""
     try:
-        record = ProgressRecord.model_validate_json((folder / PROGRESS).read_bytes())
+        record = ProgressRecord.model_validate_json(read_bytes(folder / PROGRESS))
     except (OSError, ValidationError):
         return None
     return record if record.config_hash == config_hash else None
@@ -78,9 +78,9 @@ def schema_text() -> str:
     return json.dumps(ProgressRecord.model_json_schema(mode="serialization"), indent=1, sort_keys=True) + "\n"
 
 
-def write_progress(folder: Path, record: ProgressRecord) -> None:
-    """Write the file, atomically. Raises UserError where the folder cannot be written."""
-    with atomic_file(folder / PROGRESS) as file:
+def write_progress(folder: Path, record: ProgressRecord, fence: Fence | None = None) -> None:
+    """Write the file, atomically. Raises UserError where the folder cannot be written, OccupiedError by the fence."""
+    with atomic_file(folder / PROGRESS, fence) as file:
         file.write(record.model_dump_json(indent=1).encode() + b"\n")
 
 

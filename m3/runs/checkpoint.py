@@ -1,67 +1,63 @@
 """Checkpoints of a run: each is whole or does not exist, and a damaged one gives way to the one before.
 
 checkpoints/
-  replay-000001.npz       rows of the replay, written once and shared by all checkpoints from number 1 on
-  replay-000002.npz       the rows that were added between numbers 1 and 2
-  checkpoint-000001/
-    state.npz             everything else
-    manifest.json         identity of the run, and size and SHA-256 of every file that belongs to the checkpoint
-  checkpoint-000002/...
+  replay-000003-000001.npz       rows of the replay, written once and shared by all checkpoints from number 1 on
+  replay-000003-000002.npz       the rows that were added between numbers 1 and 2
+  checkpoint-000003-000001/
+    state.npz                    everything else
+    manifest.json                identity of the run, and size and SHA-256 of every file that belongs to the checkpoint
+  checkpoint-000003-000002/...
+
+The first number is the generation of the lease under which it was written (``m3.runs.lease``), the second counts on.
+The newest checkpoint is that of the newest generation: what a process that has lost its lease still leaves is older
+than all that its successor writes. Names without a generation are of an M3 before there was one.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
+import os
 import re
-import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import m3
 from m3.data.replay import Replay, Rows
 from m3.errors import UserError
-from m3.files.atomic import atomic_file, atomic_folder, durable_file
-from m3.files.names import CHECKPOINT_FORMAT
-from m3.files.tree import load_tree, save_tree
+from m3.files.atomic import Fence, atomic_file, atomic_folder, durable_file
+from m3.files.tree import save_tree
+from m3.runs.manifest import (
+    MANIFEST,
+    Checkpoint,
+    DamagedError,
+    Part,
+    check,
+    manifest_text,
+    measure,
+    read_manifest,
+    read_tree,
+    understood,
+    unreadable,
+)
 
-VERSION = 1
 KEPT_CHECKPOINTS = 2
 """How many of a run are kept: should the newest be damaged, the one before is used."""
 
 _logger = logging.getLogger(__name__)
-_MANIFEST = "manifest.json"
 _STATE = "state.npz"
+_OURS = re.compile(
+    r"\.?(checkpoint-|replay-)((?P<generation>[0-9]+)-)?(?P<number>[0-9]+)(\.npz)?(\.g[0-9]+)?(\.partial)?"
+)
+_CHECKPOINT = re.compile(r"checkpoint-((?P<generation>[0-9]+)-)?(?P<number>[0-9]+)")
 
 
-@dataclass(frozen=True)
-class _File:
-    name: str
-    bytes: int
-    sha256: str
+class _Name(NamedTuple):
+    """Of a checkpoint; later ones are greater."""
 
+    generation: int
+    number: int
 
-@dataclass(frozen=True)
-class _Part:
-    """A file with consecutive rows of the replay."""
-
-    file: _File
-    first_row: int
-    next_row: int
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    identity: str
-    epoch: int
-    state: _File
-    parts: tuple[_Part, ...]
-
-
-class _DamagedError(Exception):
-    """A checkpoint that cannot be used; the message says why."""
+    def __str__(self) -> str:
+        return f"{self.generation:06d}-{self.number:06d}"
 
 
 class CheckpointFolder:
@@ -70,14 +66,18 @@ class CheckpointFolder:
     Args:
         path: the folder; made by the first save.
         identity: what the run is, for example a hash of its settings. Checkpoints of another identity are refused.
+        lease: the right to write, without which nothing can be saved; who has lost it leaves everything as it is.
         keep: how many checkpoints to keep.
     """
 
-    def __init__(self, path: Path, identity: str, keep: int = KEPT_CHECKPOINTS) -> None:
-        self._path = path
+    def __init__(self, path: Path, identity: str, lease: Fence | None = None, keep: int = KEPT_CHECKPOINTS) -> None:
+        self.path = path
         self._identity = identity
+        self._lease = lease
         self._keep = keep
-        self._kept: dict[int, _Checkpoint] | None = None  # by number, ascending; None before load_latest
+        self._kept: dict[_Name, Checkpoint] | None = None  # ascending by folder; None before load_latest
+        self._folders: dict[_Name, str] = {}
+        self._seen: dict[str, tuple[int, ...]] = {}  # how each part looked when it was found to be whole
 
     def load_latest(self, replay: Replay) -> dict[str, Any] | None:
         """Restore the newest whole checkpoint: once, before the first save.
@@ -89,25 +89,27 @@ class CheckpointFolder:
             the state given to ``save``; None if there is no checkpoint.
 
         Raises:
-            UserError: the newest whole checkpoint is of another run or another format version, or all are damaged.
+            UserError: the newest whole checkpoint is of another run or another format version, all are damaged, or
+                files cannot be read at the moment.
         """
         self._kept = {}
+        self._folders = self._find()
         damages = []
         state = None
-        for number in sorted(self._numbers(), reverse=True):
-            folder = self._folder(number)
+        for name in sorted(self._folders, reverse=True):
+            folder = self.path / self._folders[name]
             try:
-                checkpoint = self._read_manifest(folder)
+                checkpoint = read_manifest(folder, self._identity)
                 if not self._kept:
                     state = self._load(folder, checkpoint, replay)
-            except _DamagedError as error:
+            except DamagedError as error:
                 damages.append(str(error))
                 _logger.warning("DAMAGED CHECKPOINT, not used: %s", error)
             else:
-                self._kept = {number: checkpoint, **self._kept}
+                self._kept = {name: checkpoint, **self._kept}
         if damages and not self._kept:
             raise UserError(
-                f"no checkpoint in {self._path} is whole ({damages[0]}); delete the folder to start the run anew"
+                f"no checkpoint in {self.path} is whole ({damages[0]}); delete the folder to start the run anew"
             )
         return state
 
@@ -122,116 +124,118 @@ class CheckpointFolder:
         Raises:
             UserError: the folder cannot be written, for example because the disk is full. All earlier checkpoints are
                 as they were.
+            OccupiedError: another process has the lease by now. Nothing of its own has changed.
         """
-        if self._kept is None:
-            raise RuntimeError("load_latest must be called before the first save")
-        number = max(self._numbers(), default=0) + 1
-        latest = next(reversed(self._kept.values()), None)
-        parts = [part for part in latest.parts if part.next_row > replay.first_row] if latest else []
-        part_path = self._path / f"replay-{number:06d}.npz"
+        if self._kept is None or self._lease is None:
+            raise RuntimeError("saving needs a lease, and load_latest must be called before the first save")
+        self._lease.check()
+        name = _Name(self._lease.generation, 1 + max((found.number for found in self._find()), default=0))
+        parts = self._whole_parts(replay)
+        written = [self.path / f"checkpoint-{name}", self.path / f"replay-{name}.npz"]
         try:
             rows = replay.rows_since(parts[-1].next_row if parts else 0)
             if rows.next_row > rows.first_row:
-                with atomic_file(part_path) as file:
+                with atomic_file(written[1], self._lease) as file:
                     save_tree(file, rows.columns)
-                parts.append(_Part(_measure(part_path), rows.first_row, rows.next_row))
-            with atomic_folder(self._folder(number)) as folder:
-                with durable_file(folder / _STATE) as file:
-                    save_tree(file, {"state": state, "replay": replay.state_dict()})
-                checkpoint = _Checkpoint(self._identity, epoch, _measure(folder / _STATE), tuple(parts))
-                with durable_file(folder / _MANIFEST) as file:
-                    file.write(_manifest_text(checkpoint).encode())
+                parts.append(self._part(written[1], rows))
+            checkpoint = self._write(written[0], epoch, {"state": state, "replay": replay.state_dict()}, parts)
         except BaseException:
-            shutil.rmtree(self._folder(number), ignore_errors=True)
-            with contextlib.suppress(OSError):
-                part_path.unlink()
+            for path in written:
+                self._delete(path)
             raise
-        self._kept[number] = checkpoint
+        self._kept[name] = checkpoint
+        self._folders[name] = written[0].name
         self._prune()
 
-    def _load(self, folder: Path, checkpoint: _Checkpoint, replay: Replay) -> dict[str, Any]:
-        _check(folder / _STATE, checkpoint.state)
-        for part in checkpoint.parts:
-            _check(self._path / part.file.name, part.file)
-        with open(folder / _STATE, "rb") as file:
-            content = load_tree(file)
-        replay.load_state_dict(content["replay"], self._read_parts(checkpoint))
-        return content["state"]
+    def _write(self, path: Path, epoch: int, content: dict[str, Any], parts: list[Part]) -> Checkpoint:
+        assert self._lease is not None
+        with atomic_folder(path, self._lease) as folder:
+            with durable_file(folder / _STATE) as file:
+                save_tree(file, content)
+            state = measure(folder / _STATE)
+            checkpoint = Checkpoint(identity=self._identity, epoch=epoch, state=state, parts=tuple(parts))
+            with durable_file(folder / MANIFEST) as file:
+                file.write(manifest_text(checkpoint).encode())
+        return checkpoint
 
-    def _read_parts(self, checkpoint: _Checkpoint) -> Iterator[Rows]:
-        for part in checkpoint.parts:
-            with open(self._path / part.file.name, "rb") as file:
-                yield Rows(part.first_row, load_tree(file))
+    def _part(self, path: Path, rows: Rows) -> Part:
+        part = Part(file=measure(path), first_row=rows.first_row, next_row=rows.next_row)
+        self._seen[path.name] = _looks(path)
+        return part
 
-    def _read_manifest(self, folder: Path) -> _Checkpoint:
-        try:
-            text = (folder / _MANIFEST).read_text(encoding="utf-8")
-            content = json.loads(text)["content"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise _DamagedError(f"{folder / _MANIFEST} cannot be read ({error})") from error
-        if text != _sealed(content):
-            raise _DamagedError(f"the checksum of {folder / _MANIFEST} does not match")
-        if (content["format"], content["format_version"]) != (CHECKPOINT_FORMAT, VERSION):
-            raise UserError(
-                f"{folder} is of format {content['format']} version {content['format_version']}, written by "
-                f"{content['created_by']}; this M3 reads {CHECKPOINT_FORMAT} version {VERSION}: continue with that M3, "
-                f"or delete {self._path} to start the run anew"
-            )
-        if content["identity"] != self._identity:
-            raise UserError(
-                f"{folder} belongs to another run: its settings or its version of the training differ; delete "
-                f"{self._path} to start the run anew"
-            )
-        parts = tuple(_Part(_File(**part.pop("file")), **part) for part in content["parts"])
-        return _Checkpoint(content["identity"], content["epoch"], _File(**content["state"]), parts)
+    def _whole_parts(self, replay: Replay) -> list[Part]:
+        """Return the newest checkpoint's parts that are still needed, up to the first that is no longer whole."""
+        assert self._kept is not None
+        latest = next(reversed(self._kept.values()), None)
+        parts: list[Part] = []
+        for part in latest.parts if latest else ():
+            path = self.path / part.file.name
+            if part.next_row > replay.first_row:
+                try:
+                    if _looks(path) != self._seen.get(path.name):
+                        check(path, part.file)
+                except (DamagedError, FileNotFoundError) as error:
+                    _logger.warning("DAMAGED FILE, its rows are written again: %s", error)
+                    break
+                parts.append(part)
+        return parts
+
+    def _load(self, folder: Path, checkpoint: Checkpoint, replay: Replay) -> dict[str, Any]:
+        check(folder / _STATE, checkpoint.state)
+        for part in checkpoint.parts:
+            check(self.path / part.file.name, part.file)
+            self._seen[part.file.name] = _looks(self.path / part.file.name)
+        with understood(folder):
+            content = read_tree(folder / _STATE)
+            replay.load_state_dict(content["replay"], self._read_parts(checkpoint))
+            state: dict[str, Any] = content["state"]
+        return state
+
+    def _read_parts(self, checkpoint: Checkpoint) -> Iterator[Rows]:
+        for part in checkpoint.parts:
+            rows = Rows(part.first_row, read_tree(self.path / part.file.name))
+            if rows.next_row != part.next_row:
+                raise ValueError(f"{part.file.name} ends at row {rows.next_row}, not {part.next_row}")
+            yield rows
 
     def _prune(self) -> None:
-        """Delete what no kept checkpoint needs: older ones, damaged ones, and what a killed process left."""
+        """Delete what no kept checkpoint needs: older ones, damaged ones, and what processes before this one left."""
         assert self._kept is not None
-        for number in list(self._kept)[: -self._keep]:
-            del self._kept[number]
-        needed = {self._folder(number).name for number in self._kept}
+        assert self._lease is not None
+        for name in list(self._kept)[: -self._keep]:
+            del self._kept[name]
+        needed = {self._folders[name] for name in self._kept}
         needed |= {part.file.name for checkpoint in self._kept.values() for part in checkpoint.parts}
-        for path in self._path.iterdir():
-            ours = re.fullmatch(r"\.?(checkpoint-\d+|replay-\d+\.npz)(\.partial)?", path.name)
-            if ours and path.name not in needed:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+        for path in list(self.path.iterdir()):
+            ours = _OURS.fullmatch(path.name)
+            if ours and path.name not in needed and int(ours["generation"] or 0) <= self._lease.generation:
+                self._delete(path)
 
-    def _numbers(self) -> list[int]:
-        return [
-            int(path.name.removeprefix("checkpoint-"))
-            for path in self._path.glob("checkpoint-*")
-            if path.name.removeprefix("checkpoint-").isdecimal()
-        ]
+    def _delete(self, path: Path) -> None:
+        """Delete a file, or a folder of files, as long as the lease holds."""
+        assert self._lease is not None
+        self._lease.check()
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                for inside in list(path.iterdir()):
+                    self._delete(inside)
+                self._lease.check()
+                path.rmdir()
+            else:
+                path.unlink()
 
-    def _folder(self, number: int) -> Path:
-        return self._path / f"checkpoint-{number:06d}"
-
-
-def _measure(path: Path) -> _File:
-    with open(path, "rb") as file:
-        return _File(path.name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _check(path: Path, expected: _File) -> None:
-    try:
-        found = _measure(path)
-    except OSError as error:
-        raise _DamagedError(f"{path} cannot be read: {error.strerror}") from error
-    if found != expected:
-        raise _DamagedError(f"{path} has {found.bytes} bytes of another content than the {expected.bytes} written")
+    def _find(self) -> dict[_Name, str]:
+        """Return the folders of all checkpoints, by name."""
+        try:
+            found = [_CHECKPOINT.fullmatch(entry) for entry in os.listdir(self.path)]
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        return {_Name(int(name["generation"] or 0), int(name["number"])): name[0] for name in found if name}
 
 
-def _manifest_text(checkpoint: _Checkpoint) -> str:
-    head = {"format": CHECKPOINT_FORMAT, "format_version": VERSION, "created_by": f"m3 {m3.__version__}"}
-    return _sealed(head | asdict(checkpoint))
-
-
-def _sealed(content: Any) -> str:
-    """Return JSON text of the content and its checksum; any other text of the same meaning counts as damaged."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return json.dumps({"content": content, "sha256": digest}, indent=1, sort_keys=True) + "\n"
+def _looks(path: Path) -> tuple[int, ...]:
+    """Return what changes when somebody writes a file."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,23 +1,25 @@
 """What a run has experienced, as a file that offline-RL tools read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from m3.data.replay import Replay, Rows
 from m3.files import hdf5
+from m3.files.atomic import refuse_other_kinds
 from m3.files.names import DATASET_FORMAT
 from m3.files.provenance import Provenance
 from m3.files.run_folder import identifying, provenance_of
 from m3.runs.loading import newest_checkpoint
 
 
-def export_dataset(run: Path, output: Path) -> int:
+def export_dataset(run: Path, output: Path, own_code: Sequence[Path | str] = ()) -> int:
     """Write the finished episodes in the replay of a run's newest checkpoint; return their number.
 
     Raises:
         UserError: the run has no checkpoint, or the file's folder cannot be written.
     """
-    settings, replay, _, frames_per_step = newest_checkpoint(run)
+    refuse_other_kinds(output)
+    settings, replay, _, frames_per_step = newest_checkpoint(run, own_code)
     scalars = {**identifying(settings), "frames_per_step": frames_per_step}
     return write_dataset(output, replay, provenance_of(settings), scalars)
 

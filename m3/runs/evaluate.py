@@ -1,5 +1,6 @@
 """Final scores of a trained run."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -7,17 +8,26 @@ from pathlib import Path
 from m3.agent.agent import Agent
 from m3.environments import VectorEnvironment, make_environment
 from m3.files import hdf5
+from m3.files.atomic import refuse_other_kinds
+from m3.files.contents import refuse_not_finite
 from m3.files.names import SCORES, SCORES_FORMAT, WEIGHTS
 from m3.files.run_folder import identifying, provenance_of
+from m3.runs.named_code import refuse_unnamed_code
 from m3.runs.progress import finish
-from m3.runs.weights import load_weights
+from m3.runs.weights import fill, load_weights
 from m3.seeding import derive
 from m3.training.devices import be_deterministic, device_name, select_device
 from m3.training.evaluator import EpisodeStatistics, play_episodes
 
 
 def evaluate(
-    run: Path, episodes: int, *, output: Path | None = None, device: str = "cpu", deterministic: bool = False
+    run: Path,
+    episodes: int,
+    *,
+    output: Path | None = None,
+    device: str = "cpu",
+    deterministic: bool = False,
+    own_code: Sequence[Path | str] = (),
 ) -> EpisodeStatistics:
     """Play episodes with a run's weights, and write every episode's return and length.
 
@@ -27,6 +37,8 @@ def evaluate(
         output: the file of scores; none: the one in the run's folder.
         device: where the networks are: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         deterministic: whether a GPU has to give the same bits every time, which is slower; the CPU always does.
+        own_code: Python files and modules that may be executed where the settings in the weights ask for them; what
+            the benchmark and variant of these names in ``config`` name may be anyway.
 
     Returns:
         what was written.
@@ -34,20 +46,24 @@ def evaluate(
     Raises:
         UserError: the weights are missing or damaged, or the environment's package is.
     """
+    output = output or Path(run) / SCORES
+    refuse_other_kinds(output)  # before the work, not after it
     where = select_device(device)
     be_deterministic(where, also_on_gpu=deterministic)
     weights = load_weights(Path(run) / WEIGHTS)
     settings = weights.settings
+    refuse_unnamed_code(settings, own_code, Path(run) / WEIGHTS)
     count = min(settings.evaluation.environments, episodes)
     make = partial(make_environment, settings.environment, settings.task, "test")
     with closing(VectorEnvironment(make, count)) as environments:
         agent = Agent(settings, environments.observation_spec, environments.action_spec).eval()
-        agent.load_state_dict(weights.state)
+        fill(agent, weights.state, settings, Path(run) / WEIGHTS)
         agent.to(where)
         temperature = settings.evaluation.temperature
         seed = derive(settings.seed, "final evaluation")
         work = play_episodes(agent, environments, episodes, temperature, seed, where)
         scores = finish(work, f"{settings.task} seed {settings.seed} | evaluate", episodes)
+    refuse_not_finite(scores.returns, f"{run}: its evaluation")
     content: hdf5.Tree = {
         **identifying(settings),
         "agent_steps": weights.agent_steps,
@@ -56,5 +72,5 @@ def evaluate(
         "returns": scores.returns,
         "lengths": scores.lengths,
     }
-    hdf5.write(output or Path(run) / SCORES, SCORES_FORMAT, content, provenance_of(settings, device_name(where)))
+    hdf5.write(output, SCORES_FORMAT, content, provenance_of(settings, device_name(where)))
     return scores

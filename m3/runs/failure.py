@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from m3.errors import DivergedError, RunFailedError, UserError, is_out_of_memory
-from m3.files.atomic import atomic_file
+from pydantic import TypeAdapter
+
+from m3.errors import DivergedError, OccupiedError, RunFailedError, UserError, is_out_of_memory
+from m3.files.atomic import Fence, atomic_file
 from m3.files.names import FAILURE
+from m3.reading import read_bytes
 
 MOST_FAILURES = 3
 """As many failures of one kind, without a checkpoint in between, mark the run as failed."""
@@ -39,11 +42,13 @@ class FailureRecord:
     Args:
         path: the file.
         identity: of the run; a failure of other settings in the same folder does not count.
+        lease: the right to change the file.
     """
 
-    def __init__(self, path: Path, identity: str) -> None:
+    def __init__(self, path: Path, identity: str, lease: Fence) -> None:
         self._path = path
         self._identity = identity
+        self._lease = lease
         self._last = self._read()
 
     def raise_if_final(self) -> None:
@@ -58,7 +63,11 @@ class FailureRecord:
             epoch: in which it happened.
             error: what happened.
             saved_epoch: of the newest checkpoint.
+
+        Raises:
+            OccupiedError: another process has the run by now, and what failed is no concern of its.
         """
+        self._lease.check()
         cause = _cause(error)
         kind = type(error).__name__
         last = self._last
@@ -67,8 +76,13 @@ class FailureRecord:
         final = isinstance(error, DivergedError) or count >= MOST_FAILURES
         time = datetime.now(UTC).isoformat(timespec="seconds")
         self._last = _Failure(self._identity, epoch, saved_epoch, kind, cause, count, final, time, platform.node())
-        with contextlib.suppress(UserError), atomic_file(self._path) as file:  # the disk may be full
-            file.write(json.dumps(asdict(self._last), indent=1).encode())
+        try:
+            with atomic_file(self._path, self._lease) as file:
+                file.write(json.dumps(asdict(self._last), indent=1).encode())
+        except OccupiedError:
+            raise
+        except UserError:  # the disk may be full
+            _logger.warning("%s cannot be written", self._path)
         if final:
             return RunFailedError(self._explain(self._last))
         return UserError(f"{cause}; start again to continue after epoch {saved_epoch}")
@@ -76,8 +90,14 @@ class FailureRecord:
     def forget_before(self, saved_epoch: int) -> None:
         """Forget a failure that the run got past: its newest checkpoint is now of ``saved_epoch``."""
         if self._last is not None and self._last.saved_epoch < saved_epoch:
-            self._path.unlink(missing_ok=True)
-            self._last = None
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget whatever failed before: the run is finished, or past it."""
+        self._last = None
+        self._lease.check()
+        with contextlib.suppress(OSError):  # it is gone, or something that nobody takes for a record
+            self._path.unlink()
 
     def _explain(self, failure: _Failure) -> str:
         often = f" {failure.count} times, last" if failure.count > 1 else ""
@@ -88,21 +108,28 @@ class FailureRecord:
 
     def _read(self) -> _Failure | None:
         try:
-            failure = _Failure(**json.loads(self._path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError):
+            failure = _read(self._path)
+        except (OSError, ValueError):
             _logger.warning("%s cannot be read and is ignored", self._path)
             return None
-        return failure if failure.identity == self._identity else None
+        return failure if failure is not None and failure.identity == self._identity else None
 
 
-def cause_of_failure(folder: Path) -> str:
-    """Read why a run failed last; empty where it did not, or has got past it."""
+def cause_of_failure(folder: Path, identity: str) -> str:
+    """Read why a run failed last; empty where it did not, has got past it, or nobody can tell."""
     try:
-        return str(json.loads((folder / FAILURE).read_text(encoding="utf-8"))["cause"])
-    except (OSError, ValueError, KeyError, TypeError):
+        failure = _read(folder / FAILURE)
+    except (OSError, ValueError):
         return ""
+    return failure.cause if failure is not None and failure.identity == identity else ""
+
+
+def _read(path: Path) -> _Failure | None:
+    """Read a record; none if there is none. Raises OSError, and ValueError where the content is no record."""
+    try:
+        return TypeAdapter(_Failure).validate_json(read_bytes(path), strict=True)
+    except FileNotFoundError:
+        return None
 
 
 def _cause(error: Exception) -> str:

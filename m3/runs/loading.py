@@ -9,7 +9,7 @@
 An observation is a mapping from modality to array, as the environments of ``agent.make_environment()`` give it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,7 +29,9 @@ from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
 from m3.files.run_folder import checkpoint_folder, read_settings
 from m3.runs.checkpoint import CheckpointFolder
-from m3.runs.weights import load_weights
+from m3.runs.manifest import understood
+from m3.runs.named_code import refuse_unnamed_code
+from m3.runs.weights import fill, load_weights
 from m3.seeding import randomness
 from m3.specs import ActionSpec, ObservationSpec
 from m3.training.devices import select_device
@@ -112,48 +114,54 @@ class Checkpoint(NamedTuple):
     frames_per_step: int
 
 
-def newest_checkpoint(run: Path) -> Checkpoint:
+def newest_checkpoint(run: Path, own_code: Sequence[Path | str] = ()) -> Checkpoint:
     """Read the newest checkpoint in a run's folder.
 
     Raises:
         UserError: the run has no checkpoint, or its environment's packages are missing.
     """
     settings = read_settings(run)
+    refuse_unnamed_code(settings, own_code, run)
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
         replay = new_replay(settings, environment)
     state = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings)).load_latest(replay)
     if state is None:
         raise UserError(f"{run} has no checkpoint: train it first")
-    return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
+    with understood(run):
+        return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
 
 
-def load(path: Path | str, device: str = "cpu") -> LoadedAgent:
+def load(path: Path | str, device: str = "cpu", own_code: Sequence[Path | str] = ()) -> LoadedAgent:
     """Load the agent in a run's folder or weights file; of a run that is not finished, as in its newest checkpoint.
 
     Args:
         path: a run's folder, or its weights.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        own_code: Python files and modules that may be executed where the agent's settings ask for them; what the
+            benchmark and variant of these names in ``config`` name may be anyway.
 
     Raises:
         UserError: there is no trained agent, or its environment's packages are missing.
     """
     path, chosen = Path(path), select_device(device)
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
-        checkpoint = newest_checkpoint(path)
-        state = to_tensors(checkpoint.trainer["agent"])
-        return _build(checkpoint.settings, state, checkpoint.trainer["collector"]["agent_steps"], chosen)
-    weights = load_weights(_weights_file(path))
-    return _build(weights.settings, weights.state, weights.agent_steps, chosen)
+        checkpoint = newest_checkpoint(path, own_code)
+        with understood(path):
+            state, agent_steps = to_tensors(checkpoint.trainer["agent"]), checkpoint.trainer["collector"]["agent_steps"]
+        return _build(checkpoint.settings, state, agent_steps, path, chosen)
+    file = _weights_file(path)
+    weights = load_weights(file)
+    refuse_unnamed_code(weights.settings, own_code, file)
+    return _build(weights.settings, weights.state, weights.agent_steps, file, chosen)
 
 
-def _build(settings: RunSettings, state: Mapping[str, Tensor], agent_steps: int, device: torch.device) -> LoadedAgent:
+def _build(
+    settings: RunSettings, state: Mapping[str, Tensor], agent_steps: int, origin: Path, device: torch.device
+) -> LoadedAgent:
     """Build the agent of these weights. Its environment is made once, to learn what it shows and accepts."""
     with closing(make_environment(settings.environment, settings.task, "test")) as environment:
         networks = Agent(settings, environment.observation_spec, environment.action_spec).eval()
-    try:
-        networks.load_state_dict(dict(state))
-    except RuntimeError as error:
-        raise UserError("the weights are of networks that this version of M3 does not have: train again") from error
+    fill(networks, state, settings, origin)
     networks.to(device)
     return LoadedAgent(settings, networks, environment.observation_spec, environment.action_spec, agent_steps)
 

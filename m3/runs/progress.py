@@ -1,6 +1,5 @@
 """What a person sees while a run trains, and what the run's progress file says."""
 
-import contextlib
 import math
 import os
 import platform
@@ -17,7 +16,8 @@ from tqdm import tqdm
 
 from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
-from m3.errors import UserError
+from m3.errors import OccupiedError, UserError
+from m3.files.atomic import Fence
 from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, write_progress
 from m3.files.run_folder import identifying
 from m3.training.schedule import T, Work, parts_of_epoch
@@ -59,9 +59,9 @@ class RunProgress:
         self._latest: deque[float] = deque(maxlen=_LATEST_EPOCHS)
         self._file: ProgressFile | None = None
 
-    def keep_file(self, folder: Path) -> None:
-        """Keep the progress file from here on, as a new attempt at the run. The run has to be ours."""
-        self._file = ProgressFile(folder, self._settings)
+    def keep_file(self, folder: Path, lease: Fence) -> None:
+        """Keep the progress file from here on, as a new attempt at the run, as long as the lease holds."""
+        self._file = ProgressFile(folder, self._settings, lease)
 
     def say(self, text: str) -> None:
         """Print one line that starts with the run's name."""
@@ -137,11 +137,12 @@ class RunProgress:
 class ProgressFile:
     """The progress file of a run that this process trains; earlier attempts stay in it.
 
-    A file that cannot be written is no reason to stop training.
+    A file that cannot be written is no reason to stop training; a lease that is lost is (OccupiedError).
     """
 
-    def __init__(self, folder: Path, settings: RunSettings) -> None:
+    def __init__(self, folder: Path, settings: RunSettings, lease: Fence) -> None:
         self._folder = folder
+        self._lease = lease
         identity = config_hash(settings)
         now = datetime.now(UTC)
         new = Attempt(begun=now, updated=now, host=platform.node(), process=os.getpid(), state="setting up")
@@ -154,9 +155,6 @@ class ProgressFile:
     def update(self, state: AttemptState | None, message: str, **changes: Any) -> None:
         """Write what has changed, and ``state`` where that has."""
         *earlier, own = self._record.attempts
-        found = read_progress(self._folder, self._record.config_hash)
-        if found is not None and found.attempts[-1].begun != own.begun:
-            return  # another process has taken the run over
         noted: dict[str, Any] = {"updated": datetime.now(UTC)}
         if state is not None:
             noted |= {"state": state, "message": message}
@@ -165,8 +163,12 @@ class ProgressFile:
         self._write()
 
     def _write(self) -> None:
-        with contextlib.suppress(UserError):
-            write_progress(self._folder, self._record)
+        try:
+            write_progress(self._folder, self._record, self._lease)
+        except OccupiedError:
+            raise
+        except UserError:
+            pass
 
 
 def duration(seconds: float) -> str:

@@ -77,6 +77,21 @@ class Requirements:
         )
 
 
+def refuse_batches_without_data(settings: RunSettings) -> None:
+    """Raise UserError where a part would never train, because its batches are larger than all that the run collects."""
+    collecting = min(settings.collection.last_epoch or settings.epochs, settings.epochs)
+    steps = collecting * settings.collection.steps_per_epoch
+    for part in ("tokenizer", "world_model", "controller"):
+        of_part = getattr(settings, part)
+        if of_part is None or of_part.schedule.start_after_epoch >= settings.epochs:
+            continue
+        if of_part.schedule.batch_size > steps:
+            raise UserError(
+                f"{part}.schedule.batch_size is {of_part.schedule.batch_size}, and the whole run collects {steps} "
+                "steps: it would never train; lower it, or raise epochs or collection.steps_per_epoch"
+            )
+
+
 def folder_bytes(folder: Path) -> int:
     """Add up what the files in a folder take."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

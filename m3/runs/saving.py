@@ -7,6 +7,7 @@ import torch
 
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.lease import Lease
+from m3.runs.manifest import understood
 from m3.runs.processes import Processes
 from m3.runs.progress import RunProgress
 from m3.runs.stops import Stop
@@ -34,8 +35,9 @@ def load_newest(folder: CheckpointFolder, trainer: Trainer, processes: Processes
     state = folder.load_latest(trainer.replay)
     if state is None:
         return False
-    trainer.load_state_dict(state["trainer"])
-    processes.load_state_dict(state["processes"])
+    with understood(folder.path):
+        trainer.load_state_dict(state["trainer"])
+        processes.load_state_dict(state["processes"])
     return True
 
 

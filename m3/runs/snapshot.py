@@ -1,5 +1,6 @@
 """A run looked at before it is finished: what a finished one leaves, as of its newest checkpoint."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from m3.files.atomic import atomic_file
 from m3.files.names import DIAGNOSIS, SCORES, SNAPSHOT
 from m3.files.run_folder import checkpoint_folder, read_settings, write_settings
 from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.named_code import refuse_unnamed_code
 from m3.runs.processes import Processes
 from m3.runs.saving import load_newest
 from m3.runs.train import set_up, write_results
@@ -26,7 +28,7 @@ class Reached(NamedTuple):
     agent_steps: int
 
 
-def take_snapshot(run: Path, output: Path) -> Reached:
+def take_snapshot(run: Path, output: Path, own_code: Sequence[Path | str] = ()) -> Reached:
     """Write settings, weights and metrics of a run's newest checkpoint, as the run would if it ended there.
 
     The run's folder is only read; the run may be training. An earlier snapshot in ``output`` is replaced, and what was
@@ -35,6 +37,7 @@ def take_snapshot(run: Path, output: Path) -> Reached:
     Args:
         run: the run's folder.
         output: a folder of its own.
+        own_code: as of ``m3.load``.
 
     Raises:
         UserError: the run has no checkpoint, its environment's packages are missing, or ``output`` holds something
@@ -43,6 +46,7 @@ def take_snapshot(run: Path, output: Path) -> Reached:
     if output.exists() and not (output / SNAPSHOT).exists() and any(output.iterdir()):
         raise UserError(f"{output} holds something else: a snapshot needs a folder of its own")
     settings = read_settings(run)
+    refuse_unnamed_code(settings, own_code, run)
     checkpoints = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings))
     processes = Processes()
     with ExitStack() as resources:

@@ -75,7 +75,7 @@ def _run_status(plan: Plan, run: Run, folder: Path) -> RunStatus:
     settings = plan.runs[run]
     resolved = (folder / resolved_name(settings)).exists()
     progress = read_progress(folder, config_hash(settings)) if resolved else None
-    state, note = _state(folder, progress) if resolved else ("waiting", "")
+    state, note = _state(folder, config_hash(settings), progress) if resolved else ("waiting", "")
     finished = resolved and (folder / WEIGHTS).exists()
     per_epoch = progress.seconds_per_epoch if progress else None
     left = progress.seconds_left if progress else None
@@ -94,7 +94,7 @@ def _run_status(plan: Plan, run: Run, folder: Path) -> RunStatus:
     )
 
 
-def _state(folder: Path, progress: ProgressRecord | None) -> tuple[State, str]:
+def _state(folder: Path, identity: str, progress: ProgressRecord | None) -> tuple[State, str]:
     """Tell the state of a run that has its settings, and a note on it."""
     if (folder / SCORES).exists():
         return "done", ""
@@ -104,7 +104,7 @@ def _state(folder: Path, progress: ProgressRecord | None) -> tuple[State, str]:
     if (folder / WEIGHTS).exists():
         return "waiting", "for its evaluation"
     newest = progress.attempts[-1] if progress else None
-    cause = cause_of_failure(folder) or (newest.message if newest and newest.state == "failed" else "")
+    cause = cause_of_failure(folder, identity) or (newest.message if newest and newest.state == "failed" else "")
     if cause:
         return "failed", cause
     return "waiting", "for its next job" if newest else ""

@@ -14,6 +14,7 @@ from m3.config.schema import RunSettings
 from m3.environments import Environment, VectorEnvironment, make_environment
 from m3.errors import OccupiedError, UserError
 from m3.files.names import CHECKPOINTS, FAILURE, METRICS, WEIGHTS
+from m3.files.pretrained import refuse_other_weights
 from m3.files.run_folder import checkpoint_folder, refuse_other_settings
 from m3.nn.perceptual import load_lpips
 from m3.runs.checkpoint import CheckpointFolder
@@ -22,7 +23,7 @@ from m3.runs.lease import Lease
 from m3.runs.metrics import write_metrics
 from m3.runs.processes import Processes
 from m3.runs.progress import RunProgress
-from m3.runs.requirements import Requirements, folder_bytes, size
+from m3.runs.requirements import Requirements, folder_bytes, refuse_batches_without_data, size
 from m3.runs.saving import CheckpointInterval, Saver
 from m3.runs.stops import Stop, StopNow
 from m3.runs.weights import save_weights
@@ -82,16 +83,16 @@ def train(
         if lease is None:
             return False
         resources.enter_context(lease)
-        resources.enter_context(_noting_the_end(folder, stop, progress))
+        resources.enter_context(_noting_the_end(folder, lease, stop, progress))
         refuse_other_settings(folder, settings)
-        failures = FailureRecord(folder / FAILURE, config_hash(settings))
+        failures = FailureRecord(folder / FAILURE, config_hash(settings), lease)
         failures.raise_if_final()
         where = select_device(device)
         be_deterministic(where, also_on_gpu=deterministic)
         after_epoch = resources.enter_context(following) if following is not None else None
         trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute)
         _say_start(trainer, folder, progress)
-        checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings))
+        checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings), lease)
         saver = Saver(checkpoints, interval, lease, progress, stop)
         saver.restore(trainer, where)
         finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
@@ -121,9 +122,9 @@ def _claim(folder: Path, wait: bool, stop: Stop, progress: RunProgress) -> Lease
 
 
 @contextmanager
-def _noting_the_end(folder: Path, stop: Stop, progress: RunProgress) -> Iterator[None]:
+def _noting_the_end(folder: Path, lease: Lease, stop: Stop, progress: RunProgress) -> Iterator[None]:
     """Keep the progress file within the block, and write into it what ends the block early."""
-    progress.keep_file(folder)
+    progress.keep_file(folder, lease)
     try:
         yield
     except StopNow:
@@ -140,6 +141,7 @@ def _perceptual(settings: RunSettings, pretrained: Path, device: torch.device) -
     """Load the tokenizer's perceptual distance, where the settings ask for one."""
     if settings.tokenizer is None or settings.tokenizer.perceptual != "lpips":
         return None
+    refuse_other_weights(pretrained)
     return load_lpips(pretrained).to(device)
 
 
@@ -151,7 +153,12 @@ def set_up(
     graphs: bool = False,
     recompute: bool = False,
 ) -> Trainer:
-    """Make the run as it is before its first epoch. Environments are closed with ``resources``."""
+    """Make the run as it is before its first epoch. Environments are closed with ``resources``.
+
+    Raises:
+        UserError: the settings ask for what the environment or the run's experience cannot give.
+    """
+    refuse_batches_without_data(settings)
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
     make_test = partial(make_environment, settings.environment, settings.task, "test")
@@ -194,7 +201,8 @@ def _train_or_record(
             with suppress(StopNow), stop.postponed():
                 saver.lease.check()
                 refuse_other_settings(folder, trainer.settings)
-                write_results(trainer, saver.processes, folder)
+                write_results(trainer, saver.processes, folder, saver.lease)
+                failures.forget()
     except OccupiedError:
         raise
     except Exception as error:
@@ -224,6 +232,7 @@ def _train_epochs(
             trainer.run_epoch(progress)
             saver.save_if_due(trainer)
             if after_epoch is not None:
+                saver.lease.check()
                 start = monotonic()
                 after_epoch(trainer)
                 looked = max(looked, monotonic() - start)
@@ -249,7 +258,7 @@ def _say_stopped(trainer: Trainer, saver: Saver, stop: Stop, progress: RunProgre
         progress.say(f"stopped after epoch {trainer.epoch}: {stop.reason}; start again to continue")
 
 
-def write_results(trainer: Trainer, processes: Processes, folder: Path) -> None:
-    """Leave weights and metrics in a folder, of what the run has come to."""
-    save_weights(folder / WEIGHTS, trainer.agent, trainer.settings, trainer.collector.agent_steps)
-    write_metrics(folder / METRICS, trainer, processes)
+def write_results(trainer: Trainer, processes: Processes, folder: Path, lease: Lease | None = None) -> None:
+    """Leave weights and metrics in a folder, of what the run has come to; with a lease, as long as it holds."""
+    save_weights(folder / WEIGHTS, trainer.agent, trainer.settings, trainer.collector.agent_steps, lease)
+    write_metrics(folder / METRICS, trainer, processes, lease)

@@ -1,5 +1,6 @@
 """Scores: whole episodes in test environments."""
 
+import logging
 from collections.abc import Generator
 from typing import NamedTuple
 
@@ -11,6 +12,11 @@ from m3.agent.policy import Policy
 from m3.environments import VectorEnvironment
 from m3.seeding import Randomness, derive, randomness
 from m3.specs import Observation
+
+MOST_STEPS = 100_000
+"""Of an episode: one that has not ended by then is cut off. Every benchmark's own limits are far below."""
+
+_logger = logging.getLogger(__name__)
 
 
 class EpisodeStatistics(NamedTuple):
@@ -64,4 +70,12 @@ def _play_round(
         for name, latest in step.observation.items():
             observation[name][playing] = latest
         playing = playing[~(step.terminated | step.truncated)]
+        if len(playing) and lengths[playing[0]] >= MOST_STEPS:
+            _logger.warning(
+                "%d episodes have not ended after %d steps and are cut off: give the environment a time limit "
+                "(max_episode_steps where it is registered)",
+                len(playing),
+                MOST_STEPS,
+            )
+            break
     return EpisodeStatistics(returns, lengths)

@@ -1,46 +1,75 @@
 """What is told of every epoch while a run trains: a tracker, and the media folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from m3.config.schema import RunSettings
 from m3.errors import UserError
 from m3.files.names import MEDIA
-from m3.runs.tracking import make_tracker
+from m3.runs.tracking import Tracker, make_tracker
 from m3.runs.train import AfterEpoch
 from m3.training.trainer import Trainer
+
+
+class _Onlooker:
+    """Something that only looks: whatever fails in it is said once, and nothing is asked of it again."""
+
+    def __init__(self, what: str, run: str) -> None:
+        self._what = what
+        self._run = run
+        self._lost = False
+
+    def ask(self, action: Callable[[], object]) -> None:
+        """Do something, unless something failed before."""
+        if self._lost:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever a tracker's server, an encoder or a simulator's drawing raises
+            self.lose(error)
+
+    def lose(self, error: Exception) -> None:
+        """Say why it is missing from now on."""
+        self._lost = True
+        reason = next(iter(str(error).strip().splitlines()), "")
+        cause = reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}"
+        print(f"{self._run} | goes on without {self._what}: {cause}", flush=True)
 
 
 @contextmanager
 def following(folder: Path, settings: RunSettings, tracker_name: str, with_media: bool) -> Iterator[AfterEpoch]:
     """Give what to call after each epoch of the run in ``folder``.
 
-    Where media cannot be made, because nothing can render here or a package is missing, it is said once and training
-    goes on.
+    Where a tracker or media fail, because a server or the disk does, nothing can render here or a package is missing,
+    it is said once and training goes on.
 
     Raises:
         UserError: there is no such tracker, or its package is missing.
     """
-    tracker = make_tracker(tracker_name, folder, settings)
+    run = f"{settings.task} seed {settings.seed}"
+    to_tracker, to_media = _Onlooker("its tracker", run), _Onlooker("pictures and videos", run)
+    tracker: Tracker | None = None
+    try:
+        tracker = make_tracker(tracker_name, folder, settings)
+    except UserError:
+        raise
+    except Exception as error:  # no key, no network, no place to write
+        to_tracker.lose(error)
     media: AfterEpoch | None = _media(folder / MEDIA) if with_media else None
 
     def after_epoch(trainer: Trainer) -> None:
-        nonlocal media
         if tracker is not None:
-            tracker.after_epoch(trainer)
-        try:
-            if media is not None:
-                media(trainer)
-        except UserError as error:
-            print(f"{settings.task} seed {settings.seed} | goes on without pictures and videos: {error}", flush=True)
-            media = None
+            to_tracker.ask(partial(tracker.after_epoch, trainer))
+        if media is not None:
+            to_media.ask(partial(media, trainer))
 
     try:
         yield after_epoch
     finally:
         if tracker is not None:
-            tracker.close()
+            to_tracker.ask(tracker.close)
 
 
 def _media(folder: Path) -> AfterEpoch:

@@ -1,6 +1,6 @@
 """What ``python -m m3 watch`` shows, and where."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -40,6 +40,7 @@ class WatchOptions:
     fps: int = 15
     seed: int = 0
     temperature: float | None = None
+    own_code: Sequence[Path | str] = ()
 
 
 def watch(run: Path, options: WatchOptions, device: str) -> None:
@@ -48,7 +49,7 @@ def watch(run: Path, options: WatchOptions, device: str) -> None:
     Raises:
         UserError: the run has no agent, or a package or display is missing.
     """
-    loaded = load(run, device)
+    loaded = load(run, device, options.own_code)
     with closing(loaded.make_environment()) as environment:
         keyboard = Keyboard(loaded.action_spec, environment.action_names)
         if options.play or (options.output is None and has_display()):
@@ -90,7 +91,7 @@ def _stream(
     captions = CAPTIONS
     if options.replay:
         captions = REPLAY_CAPTIONS
-        replay = newest_checkpoint(run).replay
+        replay = newest_checkpoint(run, options.own_code).replay
         stream = stored_episodes(loaded, environment, replay, temperature, options.seed)
     elif options.play and options.dream:
         captions = PLAY_IMAGINED_CAPTIONS

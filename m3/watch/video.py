@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
 from m3.errors import UserError
+from m3.files.atomic import refuse_other_kinds
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: int) -> int:
@@ -23,8 +25,9 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: int
         import av
     except ModuleNotFoundError as error:
         raise UserError("videos need the package av, which is not installed: pip install av") from error
+    refuse_other_kinds(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     count = 0
     try:
         with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:

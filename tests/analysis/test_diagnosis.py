@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 
 from m3.analysis.captions import diagnosis_caption
 from m3.analysis.diagnosis import diagnosis_table, read_diagnoses
@@ -89,7 +88,7 @@ def test_table_and_figure(tmp_path: Path) -> None:
         "Ends",
     ]
     np.testing.assert_allclose(dreams.lines[0].get_xydata(), [[1, 0.2], [2, 0.3]])
-    assert to_hex(dreams.lines[0].get_color()) == look("M3 (ours)", found.methods).color
+    assert dreams.lines[0].get_color() == look("M3 (ours)", found.methods).color
     assert losses.collections[2].get_offsets().tolist() == [[2.5, 2.0], [3.5, 2.5], [4.5, 3.0]]
     assert ends.collections[0].get_offsets().tolist()[-1] == [pytest.approx(0.7), 1]
 

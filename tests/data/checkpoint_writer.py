@@ -15,6 +15,14 @@ from m3.data.replay import Replay
 from m3.runs.checkpoint import CheckpointFolder
 
 
+class Unrivalled:
+    """A lease that nobody else asks for."""
+
+    generation = 1
+
+    def check(self) -> None: ...
+
+
 def state_at(epoch: int) -> dict[str, Any]:
     return {"epoch": epoch, "weights": np.full(100_000, epoch, np.float32), "rng": {"state": 3**epoch}}
 
@@ -25,7 +33,7 @@ def add_epoch(replay: Replay, epoch: int) -> None:
 
 
 def main(path: Path) -> None:
-    replay, folder = new_replay(capacity_rows=60), CheckpointFolder(path, "run")
+    replay, folder = new_replay(capacity_rows=60), CheckpointFolder(path, "run", Unrivalled())
     state = folder.load_latest(replay)
     epoch = state["epoch"] if state else 0
     while True:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_writer import add_epoch, state_at
+from checkpoint_writer import Unrivalled, add_epoch, state_at
 from experience import new_replay
 from faults import disk_full_at_sync, files, flip_bit, largest_file
 
 from m3.data.replay import Replay
 from m3.errors import UserError
-from m3.runs import checkpoint
+from m3.runs import manifest
 from m3.runs.checkpoint import CheckpointFolder
 
 CAPACITY = 60
@@ -24,7 +24,7 @@ CAPACITY = 60
 
 def write(path: Path, epochs: int) -> None:
     """Checkpoints after epochs 1, 2, ..."""
-    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(path, "run")
+    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(path, "run", Unrivalled())
     folder.load_latest(replay)
     for epoch in range(1, epochs + 1):
         add_epoch(replay, epoch)
@@ -49,7 +49,7 @@ def assert_is_epoch(state: dict | None, replay: Replay, epoch: int) -> None:
 
 def checkpoint_files(path: Path, number: int) -> list[Path]:
     """The files of which a checkpoint consists and the one before does not."""
-    return [*sorted((path / f"checkpoint-{number:06d}").iterdir()), path / f"replay-{number:06d}.npz"]
+    return [*sorted((path / f"checkpoint-000001-{number:06d}").iterdir()), path / f"replay-000001-{number:06d}.npz"]
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path):
@@ -65,11 +65,11 @@ def test_the_newest_is_restored(tmp_path, epochs):
 def test_rows_are_written_once_and_shared(tmp_path):
     write(tmp_path, 5)
     assert sorted(files(tmp_path)) == [
-        "checkpoint-000004/manifest.json",
-        "checkpoint-000004/state.npz",
-        "checkpoint-000005/manifest.json",
-        "checkpoint-000005/state.npz",
-        *[f"replay-{number:06d}.npz" for number in range(1, 6)],
+        "checkpoint-000001-000004/manifest.json",
+        "checkpoint-000001-000004/state.npz",
+        "checkpoint-000001-000005/manifest.json",
+        "checkpoint-000001-000005/state.npz",
+        *[f"replay-000001-{number:06d}.npz" for number in range(1, 6)],
     ]
     replay = load(tmp_path)[1]
     assert sum(len(np.load(part)["arr_1"]) for part in tmp_path.glob("replay-*")) == replay.num_rows
@@ -78,15 +78,15 @@ def test_rows_are_written_once_and_shared(tmp_path):
 def test_evicted_rows_are_deleted_when_no_checkpoint_needs_them(tmp_path):
     write(tmp_path, 40)
     parts = sorted(path.name for path in tmp_path.glob("replay-*"))
-    assert parts[-1] == "replay-000040.npz"
+    assert parts[-1] == "replay-000001-000040.npz"
     assert 10 <= len(parts) <= 16  # 60 rows of 5 a part on average, and what the older checkpoint needs
-    shutil.rmtree(tmp_path / "checkpoint-000040")
+    shutil.rmtree(tmp_path / "checkpoint-000001-000040")
     assert_is_epoch(*load(tmp_path), 39)
 
 
 def test_an_epoch_without_new_rows_adds_no_part(tmp_path):
     write(tmp_path, 2)
-    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run")
+    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run", Unrivalled())
     folder.load_latest(replay)
     folder.save(3, state_at(3), replay)
     assert len(list(tmp_path.glob("replay-*"))) == 2
@@ -118,21 +118,21 @@ def test_a_damaged_newest_falls_back_loudly(tmp_path, caplog, file, damage):
 
 def test_training_goes_on_after_a_fallback(tmp_path):
     write(tmp_path, 3)
-    flip_bit(tmp_path / "checkpoint-000003" / "state.npz", 1000)
-    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run")
+    flip_bit(tmp_path / "checkpoint-000001-000003" / "state.npz", 1000)
+    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run", Unrivalled())
     assert_is_epoch(folder.load_latest(replay), replay, 2)
     for epoch in (3, 4):
         add_epoch(replay, epoch)
         folder.save(epoch, state_at(epoch), replay)
         assert_is_epoch(*load(tmp_path), epoch)
-        assert not (tmp_path / "checkpoint-000003").exists()
+        assert not (tmp_path / "checkpoint-000001-000003").exists()
 
 
 def test_if_none_is_whole_the_run_does_not_start_anew_by_itself(tmp_path):
     write(tmp_path, 3)
-    flip_bit(tmp_path / "replay-000001.npz", 300)
+    flip_bit(tmp_path / "replay-000001-000001.npz", 300)
     before = files(tmp_path)
-    with pytest.raises(UserError, match=r"no checkpoint in .* is whole \(.*replay-000001\.npz.*delete the folder"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* is whole \(.*replay-.*-000001\.npz.*delete the folder"):
         load(tmp_path)
     assert files(tmp_path) == before
 
@@ -145,7 +145,7 @@ def test_checkpoints_of_another_run_are_refused(tmp_path):
 
 def test_checkpoints_of_another_format_version_are_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "VERSION", 2)
+        patch.setattr(manifest, "VERSION", 2)
         write(tmp_path, 1)
     with pytest.raises(UserError, match=r"version 2, written by m3 .*; this M3 reads m3\.checkpoint version 1"):
         load(tmp_path)
@@ -153,13 +153,13 @@ def test_checkpoints_of_another_format_version_are_refused(tmp_path, monkeypatch
 
 def test_saving_blindly_is_refused(tmp_path):
     with pytest.raises(RuntimeError, match="load_latest"):
-        CheckpointFolder(tmp_path, "run").save(1, {}, new_replay())
+        CheckpointFolder(tmp_path, "run", Unrivalled()).save(1, {}, new_replay())
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     """At whatever write it is found: of the rows, the state, the manifest, or the names in a folder."""
     write(tmp_path, 2)
-    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run")
+    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run", Unrivalled())
     folder.load_latest(replay)
     add_epoch(replay, 3)
     before = files(tmp_path)
@@ -194,13 +194,15 @@ def test_a_process_killed_at_any_moment_leaves_a_right_checkpoint(tmp_path):
 
 
 def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
-    (tmp_path / ".checkpoint-000009.partial").mkdir()
-    (tmp_path / ".checkpoint-000009.partial" / "state.npz").write_bytes(b"half")
-    for name in (".replay-000009.npz.partial", "replay-000001.npz", "replay-000005.npz", "notes.txt"):
+    (tmp_path / ".checkpoint-000001-000009.partial").mkdir()
+    (tmp_path / ".checkpoint-000001-000009.partial" / "state.npz").write_bytes(b"half")
+    unused = ("replay-000001.npz", "replay-000001-000005.npz", ".replay-000001-000009.npz.g1.partial")
+    for name in (*unused, ".replay-000009.npz.partial", "notes.txt"):
         (tmp_path / name).write_bytes(b"half")
-    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run")
+    replay, folder = new_replay(capacity_rows=CAPACITY), CheckpointFolder(tmp_path, "run", Unrivalled())
     folder.load_latest(replay)
     add_epoch(replay, 1)
     folder.save(1, state_at(1), replay)
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-000001", "replay-000001.npz", "notes.txt"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"checkpoint-000001-000001", "replay-000001-000001.npz", "notes.txt"}
     assert_is_epoch(*load(tmp_path), 1)

@@ -26,6 +26,7 @@ from m3.files.run_folder import resolved_name
 from m3.runs import lease
 from m3.runs.dataset import export_dataset
 from m3.runs.failure import FailureRecord
+from m3.runs.lease import Lease
 from m3.training.component import Component
 
 
@@ -108,14 +109,15 @@ def test_the_same_failure_three_times_without_progress_ends_the_attempts(tmp_pat
 
 def test_a_failure_of_other_settings_or_a_damaged_record_does_not_stop_a_run(tmp_path: Path) -> None:
     path = tmp_path / FAILURE
-    for _ in range(3):
-        FailureRecord(path, "this").record(7, OSError("a"), 6)
-    with pytest.raises(RunFailedError):
-        FailureRecord(path, "this").raise_if_final()
-    FailureRecord(path, "another").raise_if_final()
-    for content in ("", "{", "[]", '{"identity": "this"}'):
-        path.write_text(content)
-        FailureRecord(path, "this").raise_if_final()
+    with Lease(tmp_path) as mine:
+        for _ in range(3):
+            FailureRecord(path, "this", mine).record(7, OSError("a"), 6)
+        with pytest.raises(RunFailedError):
+            FailureRecord(path, "this", mine).raise_if_final()
+        FailureRecord(path, "another", mine).raise_if_final()
+        for content in ("", "{", "[]", '{"identity": "this"}', "[" * 100_000):
+            path.write_text(content)
+            FailureRecord(path, "this", mine).raise_if_final()
 
 
 @pytest.mark.parametrize("name", ["world_model", "controller"])
@@ -233,7 +235,7 @@ def test_a_checkpoint_of_another_format_version_is_named_and_kept(tmp_path: Path
     with in_epoch(3, raising(OSError("power loss"))), pytest.raises(UserError):
         train(tmp_path)
     before = checkpoints(tmp_path)
-    with patched("m3.runs.checkpoint.VERSION", 2), pytest.raises(UserError, match=r"version 1, .* reads .* version 2"):
+    with patched("m3.runs.manifest.VERSION", 2), pytest.raises(UserError, match=r"version 1, .* reads .* version 2"):
         train(tmp_path)
     assert checkpoints(tmp_path) == before
 

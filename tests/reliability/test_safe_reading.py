@@ -23,7 +23,7 @@ SAID_WITH_THE_CALL = {
     "yaml.load": ("Loader", {"yaml.SafeLoader", "_Loader"}),  # _Loader: a safe one, tested below
 }
 """Defaults differ between versions of a library, so that they do not count."""
-PROGRAMS_OF_THE_USER = {"m3/environments/gymnasium_adapter.py": ["importlib.util.spec_from_file_location"]}
+PROGRAMS_OF_THE_USER = {"m3/python_files.py": ["importlib.util.spec_from_file_location"]}
 """Where the settings name a Python file that is to be run."""
 
 

@@ -24,10 +24,10 @@ rule collect:
         labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
         methods=lambda wildcards: analysis_of(wildcards).methods,
     shell:
-        "python -m m3 collect --benchmark {wildcards.benchmark} --published results/published"
-        " --scores {params.scores} --methods {params.methods:q}"
-        " --runs {params.runs} --labels {params.labels:q} --score-files {input.score_files:q}"
-        " --output {output.scores} > {log} 2>&1"
+        "python -m m3 collect --benchmark {wildcards.benchmark:q} --published results/published"
+        " --scores {params.scores:q} --methods {params.methods:q}"
+        " --runs {params.runs:q} --labels {params.labels:q} --score-files {input.score_files:q}"
+        " --output {output.scores:q} > {log:q} 2>&1"
 
 
 rule aggregate:
@@ -47,8 +47,8 @@ rule aggregate:
     params:
         draws=lambda wildcards: suite.draws(PLAN, wildcards.scope),
     shell:
-        "python -m m3 aggregate --scores {input.scores} {params.draws} --cores {threads}"
-        " --output {output.aggregates} --csv {output.csv} > {log} 2>&1"
+        "python -m m3 aggregate --scores {input.scores:q} {params.draws} --cores {threads}"
+        " --output {output.aggregates:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 # Which figures and tables there are depends on the benchmark and on whose scores are shown: one rule for each.
@@ -65,7 +65,7 @@ for analysis in ANALYSES:
         log:
             f"logs/figures/{analysis.scope}{{benchmark}}.log",
         wildcard_constraints:
-            benchmark=analysis.benchmark,
+            benchmark=re.escape(analysis.benchmark),
         conda:
             "../../envs/analysis.yaml"
         threads: 1
@@ -75,8 +75,8 @@ for analysis in ANALYSES:
         params:
             folder=subpath(output.iqm_pdf, parent=True),
         shell:
-            "python -m m3 figures --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
-            " > {log} 2>&1"
+            "python -m m3 figures --scores {input.scores:q} --aggregates {input.aggregates:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"
 
     rule:
         name:
@@ -89,7 +89,7 @@ for analysis in ANALYSES:
         log:
             f"logs/tables/{analysis.scope}{{benchmark}}.log",
         wildcard_constraints:
-            benchmark=analysis.benchmark,
+            benchmark=re.escape(analysis.benchmark),
         conda:
             "../../envs/analysis.yaml"
         threads: 1
@@ -99,8 +99,8 @@ for analysis in ANALYSES:
         params:
             folder=subpath(output.table_scores_md, parent=True),
         shell:
-            "python -m m3 tables --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
-            " > {log} 2>&1"
+            "python -m m3 tables --scores {input.scores:q} --aggregates {input.aggregates:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"
 
     if suite.diagnosed_runs(PLAN, analysis):
 
@@ -115,7 +115,7 @@ for analysis in ANALYSES:
             log:
                 f"logs/diagnosis/{analysis.scope}{{benchmark}}.log",
             wildcard_constraints:
-                benchmark=analysis.benchmark,
+                benchmark=re.escape(analysis.benchmark),
             conda:
                 "../../envs/analysis.yaml"
             threads: 1
@@ -128,8 +128,8 @@ for analysis in ANALYSES:
                 labels=[f"{v}={PLAN.variants[v].label}" for v in analysis.variants],
                 folder=subpath(output.diagnosis_pdf, parent=True),
             shell:
-                "python -m m3 diagnosis-figure --runs {params.runs} --benchmark-label {params.benchmark_label:q}"
-                " --labels {params.labels:q} --output {params.folder} > {log} 2>&1"
+                "python -m m3 diagnosis-figure --runs {params.runs:q} --benchmark-label {params.benchmark_label:q}"
+                " --labels {params.labels:q} --output {params.folder:q} > {log:q} 2>&1"
 
 
 for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
@@ -153,5 +153,5 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         params:
             folder=subpath(output.overview_pdf, parent=True),
         shell:
-            "python -m m3 overview --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
-            " > {log} 2>&1"
+            "python -m m3 overview --scores {input.scores:q} --aggregates {input.aggregates:q} --output {params.folder:q}"
+            " > {log:q} 2>&1"

@@ -15,6 +15,7 @@ import suite
 from m3.config.plan import load_experiment
 from m3.errors import UserError
 from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
+from m3.files.pretrained import PRETRAINED
 
 gc.freeze()  # what is imported stays: the collector need not look through it again and again
 

@@ -16,9 +16,10 @@ rule resolve:
         runtime=5,
     params:
         run=subpath(output.settings, parent=True),
+        task=lambda wildcards: suite.run_of(wildcards).task,
     shell:
-        "python -m m3 resolve --experiment {input.experiment} --benchmark {wildcards.benchmark}"
-        " --variant {wildcards.variant} --task {wildcards.task} --seed {wildcards.seed} --run {params.run} > {log} 2>&1"
+        "python -m m3 resolve --experiment {input.experiment:q} --benchmark {wildcards.benchmark:q}"
+        " --variant {wildcards.variant:q} --task {params.task:q} --seed {wildcards.seed:q} --run {params.run:q} > {log:q} 2>&1"
 
 
 # Checkpoints in the run's folder are no outputs: Snakemake would delete them when a job fails or starts again.
@@ -46,10 +47,10 @@ rule train:
         run=subpath(output.weights, parent=True),
         logs=suite.run_file(LOGS),
     shell:
-        "mkdir -p {params.logs} && "
+        "mkdir -p {params.logs:q} && "
         + suite.train_command(PLAN, IS_SLURM_JOB)
-        + " --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
-        " | (trap '' INT TERM; exec tee {log} {params.logs}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
+        + " --config {input.settings:q} --run {params.run:q} --device {resources.device:q} 2>&1"
+        " | (trap '' INT TERM; exec tee {log:q} {params.logs:q}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
 # Before further trainings: scores, and what is wrong with them, show while the others still wait for a GPU.
@@ -72,11 +73,12 @@ rule evaluate:
         runs_per_gpu=1,
     params:
         run=subpath(input.weights, parent=True),
+        code=lambda wildcards: suite.own_code(PLAN, suite.run_of(wildcards)),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
         suite.evaluate_command(PLAN, IS_SLURM_JOB)
-        + " --run {params.run} --episodes {params.episodes} --output {output.scores}"
-        " --device {resources.device} 2>&1 | tee {log}"
+        + " --run {params.run:q} --episodes {params.episodes:q} --output {output.scores:q}"
+        " --device {resources.device:q} {params.code:q} 2>&1 | tee {log:q}"
 
 
 # New episodes of the trained agent: how well its world model predicts them.
@@ -98,6 +100,7 @@ rule diagnose:
         runs_per_gpu=1,
     params:
         run=subpath(input.weights, parent=True),
+        code=lambda wildcards: suite.own_code(PLAN, suite.run_of(wildcards)),
     shell:
         suite.diagnose_command(IS_SLURM_JOB)
-        + " --run {params.run} --output {output.diagnosis} --device {resources.device} > {log} 2>&1"
+        + " --run {params.run:q} --output {output.diagnosis:q} --device {resources.device:q} {params.code:q} > {log:q} 2>&1"

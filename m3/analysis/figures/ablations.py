@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.figures.intervals import ROW, interval_rows
-from m3.analysis.figures.page import format_scores, note, page, wrapped
+from m3.analysis.figures.page import fit_rows, format_scores, note, page, wrapped
 from m3.analysis.scores import ScoreTable
 from m3.analysis.style import QUIET, WIDE, look, tint
 
@@ -45,6 +45,7 @@ def ablations_figure(aggregates: Aggregates, _: ScoreTable) -> Figure:
     changes.set_xlabel(f"{benchmark.normalized_score}, variant minus {wrapped(base)}\n(left of 0: worse)")
     changes.axvline(0, color=QUIET, linewidth=0.8, zorder=1)
     for axes, texts in ((intervals, pairs.label), (changes, [""] * len(pairs))):
+        fit_rows(axes, pairs.place)
         axes.set_ylim(_PAIR * len(rows) - 1, -0.8)
         axes.set_yticks(pairs.place, texts)
         axes.tick_params(axis="y", length=0)

@@ -22,7 +22,7 @@ _EDGE = 0.05
 _TITLE, _LINE = 0.2, 0.135
 """Heights in inches, as all sizes here."""
 _PER_INCH = 19
-"""Characters of the size of warnings that always fit into an inch."""
+"""Characters of warnings that always fit into an inch; of notes, which are thinner, a few more do."""
 _LONGEST_NAME = 28
 """Characters of a method's name in a line."""
 HALO = [withStroke(linewidth=1.8, foreground="white")]
@@ -50,7 +50,7 @@ def page(
     """
     warning = " ".join(f"{text}." for text in warnings)
     lines = [(line, ALERT, "medium") for line in textwrap.wrap(warning, int(width * _PER_INCH))]
-    lines += [(line, QUIET, "normal") for line in textwrap.wrap(note, int(width * _PER_INCH))]
+    lines += [(line, QUIET, "normal") for line in textwrap.wrap(note, int(1.15 * width * _PER_INCH))]
     longest = max((len(str(handle.get_label())) for handle in key), default=0)
     columns = max(1, min(len(key), int((width - 0.1) / (0.45 + 0.055 * longest))))
     head = _EDGE + _TITLE + _LINE * len(lines)

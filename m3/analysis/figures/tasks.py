@@ -142,6 +142,7 @@ def heatmap_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
         np.arange(len(methods)) + 0.5, [wrapped(aggregates.label(method)) for method in methods], rotation=90
     )
     axes.tick_params(length=0)
+    axes.tick_params(axis="y", rotation=0)
     bar = axes.collections[0].colorbar
     assert bar is not None  # seaborn made it
     bar.outline.set_visible(False)

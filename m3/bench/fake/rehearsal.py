@@ -16,6 +16,7 @@ from m3.diagnosis.diagnose import Extent, diagnose
 from m3.environments import Environment, Mode
 from m3.files.names import CHECKPOINTS
 from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.lease import Lease
 from m3.runs.loading import LoadedAgent
 from m3.runs.progress import finish
 from m3.seeding import randomness
@@ -56,8 +57,8 @@ def _scenes(settings: RunSettings, stored_steps: int) -> Iterator[tuple[str, Cal
         "evaluate",
         lambda: finish(play_episodes(trainer.agent, bench.test_environments, 2, 0.5, 0, CUDA), "evaluate", 2),
     )
-    with TemporaryDirectory() as folder:
-        checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "rehearsal")
+    with TemporaryDirectory() as folder, Lease(Path(folder)) as lease:
+        checkpoints = CheckpointFolder(Path(folder) / CHECKPOINTS, "rehearsal", lease)
         checkpoints.load_latest(trainer.replay)
         yield "save", lambda: checkpoints.save(1, trainer.state_dict(), trainer.replay)
         state = trainer.state_dict()
