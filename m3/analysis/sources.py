@@ -73,6 +73,7 @@ def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> S
     """
     given = load_benchmark(benchmark, config)
     info, tasks = Benchmark.of(benchmark, given), references(benchmark, given)
+    extra = [task for task in given.tasks if given.lacks_reference(task)]
     parts = []
     if sources.published is not None:
         methods = sources.methods or given.published or ALL
@@ -80,11 +81,28 @@ def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> S
             methods = tuple(dict.fromkeys([*methods, info.reproduction]))
         parts.append(read_published(sources.published, info, methods))
     if sources.runs:
-        parts.append(read_own(sources.runs, info, sources.labels))
+        parts.append(_without(extra, read_own(sources.runs, info, sources.labels)))
     if sources.files:
         taken = {str(name) for part in parts for name in part.methods.method}
         parts.append(read_score_files(sources.files, info, tasks.task.tolist(), taken))
     return combine(info, tasks, parts)
+
+
+def _without(extra: Sequence[str], own: Scores) -> Scores:
+    """Own scores but those on extra tasks, which no reference scores normalise: notes have these, as they are."""
+    others = own.scores[own.scores.task.isin(extra)]
+    if others.empty:
+        return own
+    new = [
+        f"{row.method} on {row.task}, seed {row.seed}: {row.score:.4g}, which no reference scores normalise"
+        for row in others.itertuples()
+    ]
+    scores, curves, runs = (
+        frame[~frame.task.isin(extra)].reset_index(drop=True) for frame in (own.scores, own.curves, own.runs)
+    )
+    methods = own.methods[own.methods.method.isin(scores.method)].reset_index(drop=True)
+    notes = (*own.notes, *new)
+    return Scores(methods=methods, scores=scores, curves=curves, runs=runs, notes=notes)
 
 
 def references(benchmark: str, config: BenchmarkConfig) -> pd.DataFrame:
@@ -99,6 +117,7 @@ def references(benchmark: str, config: BenchmarkConfig) -> pd.DataFrame:
     rows = [
         (task, found.tasks[task].low, found.tasks[task].high, found.low_means, found.high_means)
         for task in config.tasks
+        if task in found.tasks
     ]
     return pd.DataFrame(rows, columns=TASK_COLUMNS)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 HELP = "measure a GPU: correctness, speed, memory, and what minutes of training come to, into one folder"
 
 EXAMPLES = """\
-python -m m3 gpu-report build/gpu-report                # called again, it goes on where it stopped
-python -m m3 gpu-report build/rehearsal --rehearse      # everything at small size, on the CPU
+m3 gpu-report build/gpu-report                # called again, it goes on where it stopped
+m3 gpu-report build/rehearsal --rehearse      # everything at small size, on the CPU
 """
 
 

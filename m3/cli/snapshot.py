@@ -8,7 +8,7 @@ from m3.cli import add_own_code
 HELP = "write weights and metrics of a run's newest checkpoint into another folder, as a finished run leaves them"
 
 EXAMPLES = """\
-python -m m3 snapshot --run $RUN --output build/snapshot
+m3 snapshot --run $RUN --output build/snapshot
 """
 
 

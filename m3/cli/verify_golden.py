@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-HELP = "compute every quantity of the golden files in a folder, and tell which ones differ"
+HELP = "compute every quantity of the golden files in a folder, and show which ones differ"
 
 EXAMPLES = """\
-python -m m3 verify-golden tests/golden
+m3 verify-golden tests/golden
 """
 
 

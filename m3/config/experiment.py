@@ -95,7 +95,7 @@ class References(Settings):
     """What the low scores are, for example "random play"."""
     high_means: Label = "high reference"
     tasks: dict[str, Reference]
-    """One for every task."""
+    """Tasks without one are trained and scored; their scores are shown as they are, and count in no aggregate."""
 
     @property
     def words(self) -> str:
@@ -150,15 +150,15 @@ class Benchmark(Settings):
     settings: PartialSettings
 
     @model_validator(mode="after")
-    def _every_task_has_references(self) -> "Benchmark":
-        given = self.references.tasks if self.references else {}
-        for task in given:
+    def _references_are_of_tasks(self) -> "Benchmark":
+        for task in self.references.tasks if self.references else ():
             if task not in self.tasks:
                 raise unknown_name("task in references", task, self.tasks)
-        missing = [task for task in self.tasks if self.references and task not in given]
-        if missing:
-            raise ValueError(f"references.tasks lacks {missing[0]}")
         return self
+
+    def lacks_reference(self, task: str) -> bool:
+        """Whether the benchmark has references, but none of this task."""
+        return self.references is not None and task not in self.references.tasks
 
 
 class Variant(Settings):
@@ -189,6 +189,14 @@ class RunGroup(Settings):
         if isinstance(tasks, str) and tasks != "all":
             raise ValueError(f"must be 'all' or a list such as [{tasks}], got {tasks!r}")
         return tasks
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, seeds: object) -> object:
+        is_number = isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0
+        if seeds is not None and not isinstance(seeds, list | tuple) and not is_number:
+            raise ValueError(f"must be a number n, for seeds 0 to n - 1, or a list such as [0, 3], got {seeds!r}")
+        return seeds
 
 
 class Selection(Settings):
@@ -228,6 +236,21 @@ class Commands(Settings):
     evaluate: str = "python -u -m m3 evaluate"
 
 
+Tracker = Literal["auto", "tensorboard", "wandb", "none"]
+
+
+class Tracking(Settings):
+    """Where training is followed. All but the tool is for Weights & Biases."""
+
+    tool: Tracker = "auto"
+    """auto: TensorBoard where it is installed."""
+    project: str = "m3"
+    group: str = ""
+    """None: the benchmark and the variant."""
+    offline: bool = False
+    """Nothing is sent; ``wandb sync`` does so later."""
+
+
 class Experiment(Settings):
     """config/{experiment}.yaml: which runs there are, and what is made of them."""
 
@@ -252,6 +275,8 @@ class Experiment(Settings):
     resources: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Where they differ from the benchmarks': benchmark -> train or evaluate -> resource -> value."""
     commands: Commands = Commands()
+    tracking: Tracking | None = None
+    """Without it, as `m3 train` does by itself."""
 
     @field_validator("name")
     @classmethod

@@ -6,6 +6,7 @@ Settings come in layers: the defaults of ``RunSettings`` < config/benchmarks/{be
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from m3.config.experiment import Benchmark, Run, Variant
@@ -15,11 +16,13 @@ from m3.config.yaml_files import read_yaml
 from m3.errors import UserError, unknown_name
 
 CONFIG_FOLDER = Path("config")
+SHIPPED = Path(__file__).parents[1] / "shipped"
+"""The config folder and the published scores that the package carries, for folders that have none of their own."""
 
 
 def names(kind: str, folder: Path = CONFIG_FOLDER) -> list[str]:
     """The names of all benchmarks or variants: those of their files."""
-    return sorted(path.stem for path in (folder / f"{kind}s").glob("*.yaml"))
+    return sorted({path.stem for place in _places(folder) for path in (place / f"{kind}s").glob("*.yaml")})
 
 
 def load_benchmark(name: str, folder: Path = CONFIG_FOLDER) -> Benchmark:
@@ -38,19 +41,23 @@ def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
     return variant
 
 
-def load_run(run: Run, folder: Path = CONFIG_FOLDER, size: str | None = None) -> RunSettings:
+def load_run(
+    run: Run, folder: Path = CONFIG_FOLDER, size: str | None = None, changes: Layer | None = None
+) -> RunSettings:
     """The settings of one run outside of any experiment, that is, without overrides.
 
     Args:
         run: the run's names.
         folder: the config folder.
         size: a variant, such as ``tiny``, whose settings lie between the benchmark's and those of the run's variant.
+        changes: settings above those of all files.
     """
     benchmark = load_benchmark(run.benchmark, folder)
     if run.task not in benchmark.tasks:
         raise unknown_name(f"task of {run.benchmark}", run.task, benchmark.tasks)
     beneath = [] if size is None else _variant_layers(size, load_variant(size, folder), run.benchmark, folder)
-    return run_settings(run, benchmark, load_variant(run.variant, folder), folder=folder, beneath=beneath)
+    overrides = [changes] if changes else []
+    return run_settings(run, benchmark, load_variant(run.variant, folder), overrides, folder, beneath)
 
 
 def run_settings(
@@ -85,6 +92,32 @@ def run_settings(
     return validate(RunSettings, layers, given)
 
 
+def experiment_file(path: Path) -> Path:
+    """Find an experiment's file, or the one of that name that the package carries.
+
+    Raises:
+        UserError: there is neither; the message has the nearest file.
+    """
+    for place in (path, SHIPPED / path):
+        if place.exists():
+            return place
+    folder = path.parent if path.parent.is_dir() else SHIPPED / path.parent
+    found = get_close_matches(path.name, [other.name for other in folder.glob("*.yaml")], n=1, cutoff=0.8)
+    hint = f"; did you mean {path.parent / found[0]}?" if found else ""
+    raise UserError(f"{path}: No such file or directory{hint}")
+
+
+def published_folder() -> Path:
+    """Find the published scores: the repository's, else those that the package carries."""
+    own = Path("results/published")
+    return own if own.is_dir() else SHIPPED / "published"
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where the files of a config folder are, first the one that wins: what one's own lacks, the package carries."""
+    return [folder, SHIPPED / "config"] if folder == CONFIG_FOLDER else [folder]
+
+
 def _variant_layers(name: str, variant: Variant, benchmark: str, folder: Path) -> list[Layer]:
     file = str(_file("variant", name, folder))
     return [
@@ -107,7 +140,9 @@ def _refuse_parts_of_a_missing_tokenizer(run: Run, layers: Sequence[Layer]) -> N
 
 
 def _file(kind: str, name: str, folder: Path) -> Path:
-    return folder / f"{kind}s" / f"{name}.yaml"
+    """The file of a benchmark or variant. Of a changed variant ("m3+..."), it is that of the variant."""
+    places = [place / f"{kind}s" / f"{name.partition('+')[0]}.yaml" for place in _places(folder)]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def check_stem(path: Path) -> None:
@@ -120,7 +155,7 @@ def check_stem(path: Path) -> None:
 
 def _read(kind: str, name: str, folder: Path) -> Layer:
     known = names(kind, folder)
-    if name not in known:
+    if name.partition("+")[0] not in known:
         raise unknown_name(kind, name, known)
     path = _file(kind, name, folder)
     check_stem(path)

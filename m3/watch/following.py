@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from m3.config.experiment import Tracking
 from m3.config.schema import RunSettings
 from m3.errors import UserError
 from m3.files.names import MEDIA
@@ -39,20 +40,20 @@ class _Onlooker:
 
 
 @contextmanager
-def following(folder: Path, settings: RunSettings, tracker_name: str, with_media: bool) -> Iterator[AfterEpoch]:
+def following(folder: Path, settings: RunSettings, tracking: Tracking, with_media: bool) -> Iterator[AfterEpoch]:
     """Give what to call after each epoch of the run in ``folder``.
 
     Where a tracker or media fail, because a server or the disk does, nothing can render here or a package is missing,
     it is said once and training goes on.
 
     Raises:
-        UserError: there is no such tracker, or its package is missing.
+        UserError: the tracker's package is missing.
     """
     run = f"{settings.task} seed {settings.seed}"
     to_tracker, to_media = _Onlooker("its tracker", run), _Onlooker("pictures and videos", run)
     tracker: Tracker | None = None
     try:
-        tracker = make_tracker(tracker_name, folder, settings)
+        tracker = make_tracker(tracking, folder, settings)
     except UserError:
         raise
     except Exception as error:  # no key, no network, no place to write

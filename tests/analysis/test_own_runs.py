@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from m3.analysis import scores, words
 from m3.analysis.aggregation import aggregate
 from m3.analysis.scores import ScoreTable
 from m3.analysis.sources import Sources, collect
+from m3.cli import main
 from m3.errors import UserError
 from m3.files.provenance import Provenance
 
@@ -174,3 +176,23 @@ def test_table_file_of_published_scores_alone(tmp_path: Path) -> None:
     assert again.runs.empty
     assert again.own == []
     np.testing.assert_array_equal(again.curves.score, table.curves.score)
+
+
+def test_a_task_without_references_is_told_and_not_normalised(tmp_path: Path) -> None:
+    """A game that was added to the benchmark's file."""
+    shutil.copytree(score_cases.CONFIG, tmp_path / "config")
+    file = tmp_path / "config/benchmarks/atari100k.yaml"
+    file.write_text(file.read_text().replace("tasks: [Alien,", "tasks: [Tetris, Alien,"))
+    runs = [write_run(tmp_path, task=task) for task in ("Tetris", "Breakout")]
+    sources = Sources(score_cases.PUBLISHED, (), runs, {})
+    table = collect("atari100k", sources, tmp_path / "config")
+    assert table.runs.task.tolist() == ["Breakout"]
+    assert "Tetris" not in table.tasks.task.tolist()
+    assert any(note == "tiny (ours) on Tetris, seed 0: 2, which no reference scores normalise" for note in table.notes)
+
+
+def test_random_play_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark-references", "toy/image", "--episodes", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("random play returns ")
+    assert lines[1].startswith("references.tasks in config/benchmarks/toy.yaml takes: image: {low: ")

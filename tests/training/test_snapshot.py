@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from m3.analysis.own_runs import read_own
 from torch import Tensor, nn
 from toy_runs import toy_settings
 
 import m3
+from m3.analysis.benchmarks import Benchmark
+from m3.analysis.sources import read_own
 from m3.checks.comparison import run_differences
 from m3.cli import main
 from m3.config.identity import canonical
+from m3.config.loading import load_benchmark
 from m3.config.schema import RunSettings
 from m3.files import hdf5
 from m3.files.names import METRICS, WEIGHTS
@@ -105,7 +107,7 @@ def test_it_is_used_like_a_finished_run(run: Path, tmp_path: Path) -> None:
     assert main(["evaluate", "--run", str(snapshot), "--episodes", "2"]) == 0
     files = [path for path in snapshot.iterdir() if path.suffix != ".txt"]
     assert main(["inspect", *map(str, files)]) == 0
-    scores = read_own([snapshot], "toy", {})
+    scores = read_own([snapshot], Benchmark.of("toy", load_benchmark("toy")), {})
     assert scores.scores[["task", "steps"]].values.tolist() == [["all_modalities", 40]]
     assert scores.curves.steps.tolist() == [40]
     assert scores.runs.device.tolist() == ["cpu"]

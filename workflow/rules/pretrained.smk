@@ -34,3 +34,5 @@ rule download_pretrained:
         " && echo {params.sha256:q}' *'{output.weights:q}.download | sha256sum --check"
         " && mv {output.weights:q}.download {output.weights:q}"
         " || (rm -f {output.weights:q}.download; exit 1)) > {log:q} 2>&1"
+        " || (echo 'error: {wildcards.file} cannot be downloaded: put it into pretrained/ by hand (from {params.url}),"
+        " or set tokenizer.perceptual to none, as the variant no-perceptual does' >> {log:q}; exit 1)"

@@ -17,9 +17,11 @@ rule resolve:
     params:
         run=subpath(output.settings, parent=True),
         task=lambda wildcards: suite.run_of(wildcards).task,
+        changes=suite.change_words(GIVEN),
     shell:
         "python -m m3 resolve --experiment {input.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --variant {wildcards.variant:q} --task {params.task:q} --seed {wildcards.seed:q} --run {params.run:q} > {log:q} 2>&1"
+        " --variant {wildcards.variant:q} --task {params.task:q} --seed {wildcards.seed:q} --run {params.run:q}"
+        " {params.changes:q} > {log:q} 2>&1"
 
 
 # Checkpoints in the run's folder are no outputs: Snakemake would delete them when a job fails or starts again.
@@ -46,10 +48,11 @@ rule train:
     params:
         run=subpath(output.weights, parent=True),
         logs=suite.run_file(LOGS),
+        tracking=suite.tracking_arguments(PLAN),
     shell:
         "mkdir -p {params.logs:q} && "
         + suite.train_command(PLAN, IS_SLURM_JOB)
-        + " --config {input.settings:q} --run {params.run:q} --device {resources.device:q} 2>&1"
+        + " --config {input.settings:q} --run {params.run:q} --device {resources.device:q} {params.tracking:q} 2>&1"
         " | (trap '' INT TERM; exec tee {log:q} {params.logs:q}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
