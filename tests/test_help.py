@@ -18,6 +18,7 @@ PAGES = (
 )
 OWN_FILES = (
     "config/mine.yaml",
+    "config/compare.yaml",
     "config/benchmarks/corridor.yaml",
     "config/variants/colours.yaml",
     "config/variants/recurrent.yaml",

@@ -22,7 +22,7 @@ class _Array(NamedTuple):
     may_be_empty: bool = False
 
 
-_SCORES = {**_IDENTITY, "agent_steps": int, "returns": _Array("f", 1)}
+_SCORES = {**_IDENTITY, "agent_steps": int, "frames_per_step": int, "returns": _Array("f", 1)}
 _METRICS = {
     **_IDENTITY,
     "wall_seconds": float,

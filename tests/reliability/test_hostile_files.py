@@ -279,22 +279,11 @@ def written(path: Path, fill: Callable[[h5py.File], object], format: str = SCORE
 
 def scores_of(run: Path) -> dict[str, Any]:
     names = {"benchmark": "toy", "variant": "tiny", "task": "mixed", "seed": 0}
-    return {**names, "agent_steps": 100, "returns": np.ones(3), "lengths": np.ones(3, np.int64)}
+    return {**names, "agent_steps": 100, "frames_per_step": 1, "returns": np.ones(3), "lengths": np.ones(3, np.int64)}
 
 
-COLLECT = (
-    "collect",
-    "--benchmark",
-    "toy",
-    "--published",
-    "none",
-    "--scores",
-    "own",
-    "--labels",
-    "tiny=Tiny",
-    "--references",
-    "mixed=0,1",
-)
+CONFIG = Path("config").resolve()
+COLLECT = ("collect", "--benchmark", "toy", "--config", CONFIG, "--published", "none", "--scores", "own")
 
 
 def collected(run: Path, output: Path) -> tuple[object, ...]:

@@ -6,35 +6,37 @@ import pandas as pd
 from browser import inspect
 
 from m3.analysis.aggregation import aggregate
+from m3.analysis.benchmarks import Benchmark
 from m3.analysis.explore import explore_page
-from m3.analysis.scores import Scores, ScoreTable, combine, references
+from m3.analysis.scores import CURVE_COLUMNS, PUBLISHED, TASK_COLUMNS, Scores, ScoreTable, combine
 
 SCRIPT = Path(__file__).with_name("inspect_explore.js")
 HOSTILE = "<img src=x onerror=hacked()></script>"
 
 
 def table() -> ScoreTable:
-    """Two methods on two tasks, two seeds each; the first, whose name is HTML, has curves and the highest score."""
+    """Two methods on two tasks, two seeds each; the second, whose name is HTML, has curves and the highest score."""
     tasks = ["walk", "<b>run</b>"]
     rows = [
-        (method, task, seed, 10.0 * number + 5 * tasks.index(task) + seed, 100, "made up")
+        (method, task, seed, 10.0 * number + 5 * tasks.index(task) + seed)
         for number, method in enumerate(["Other", HOSTILE])
         for task in tasks
         for seed in range(2)
     ]
-    scores = pd.DataFrame(rows, columns=["method", "task", "seed", "score", "steps", "source"])
-    curves = scores[scores.method == HOSTILE].drop(columns="source")
+    scores = pd.DataFrame(rows, columns=["method", "task", "seed", "score"])
+    scores = scores.assign(steps=100, simulation_steps=100, source="made up")
+    curves = scores.loc[scores.method == HOSTILE, CURVE_COLUMNS]
     curves = pd.concat([curves.assign(steps=steps, score=curves.score * steps / 100) for steps in (50, 100)])
-    methods = pd.DataFrame({"method": ["Other", HOSTILE], "variant": "", "step_unit": "agent steps"})
-    bounds = dict.fromkeys(tasks, (0.0, 20.0))
-    return combine(
-        "stairs", references(bounds, "nothing", "everything"), [Scores(methods, scores, curves)], "<i>Stairs</i>"
-    )
+    methods = {"method": ["Other", HOSTILE], "origin": PUBLISHED, "variant": "", "comparable": True, "remark": ""}
+    bounds = [(task, 0.0, 20.0, "nothing", "everything") for task in tasks]
+    info = Benchmark(name="stairs", label="<i>Stairs</i>", agent_steps=None)
+    parts = [Scores(methods=pd.DataFrame(methods), scores=scores, curves=curves)]
+    return combine(info, pd.DataFrame(bounds, columns=TASK_COLUMNS), parts)
 
 
 def page() -> str:
     scores = table()
-    return explore_page([(scores, aggregate(scores, repetitions=20, seed=0))])
+    return explore_page([(scores, aggregate(scores, repetitions=20, seed=0, band_repetitions=10))])
 
 
 def test_reader_sorts_filters_and_switches(tmp_path: Path) -> None:
