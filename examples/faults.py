@@ -18,26 +18,30 @@ from torch.nn import functional as F
 
 import m3.training.components
 from m3.cli import main as m3_main
-from m3.config.identity import read_resolved
+from m3.files.run_folder import read_resolved
 from m3.world_model.losses import WorldModelBatch, WorldModelLosses, world_model_losses
 from m3.world_model.world_model import WorldModel
 
 
 def losses_with_early_terminations(
-    model: WorldModel, batch: WorldModelBatch, codebooks: Mapping[str, Tensor], context_length: int
+    model: WorldModel,
+    batch: WorldModelBatch,
+    codebooks: Mapping[str, Tensor],
+    context_length: int,
+    curious: bool = True,
 ) -> WorldModelLosses:
     """Compute the world model's losses, with the end of step t learnt from y_t instead of y_{t+1}.
 
     y_t predicts observation t from the blocks before it, so it does not know the action that ends the episode.
     """
     blocks = model.embed({name: t[:, :-1] for name, t in batch.tokens.items()}, batch.actions[:, :-1], codebooks)
-    outputs, _ = model.predict(blocks, model.empty_memory(), predictions=blocks.shape[1] + 1)
+    outputs = model.predict(blocks, predictions=blocks.shape[1] + 1)
     logits = model.end_head(outputs[:, :-1, -1]).float()
     followed = (batch.mask[:, :-1] & batch.mask[:, 1:]).float()
     ends = batch.terminated[:, :-1].long()
     losses = F.cross_entropy(logits.flatten(0, 1), ends.flatten(), reduction="none").view_as(followed)
     faulty = (losses * followed).sum() / followed.sum().clamp(min=1)
-    return world_model_losses(model, batch, codebooks, context_length)._replace(terminations=faulty)
+    return world_model_losses(model, batch, codebooks, context_length, curious)._replace(terminations=faulty)
 
 
 def main(arguments: list[str]) -> int:

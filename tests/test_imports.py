@@ -27,14 +27,14 @@ def test_models_and_training_import_no_simulator() -> None:
 
 def test_models_know_nothing_of_training_environments_and_files() -> None:
     layers = {name.split(".")[1] for name in imported_by(*MODELS) if name.startswith("m3.")}
-    assert layers == {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "torch_files"}
+    assert layers == {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "torch_files", "python_files"}
 
 
 def test_what_computes_knows_nothing_of_runs_on_disk() -> None:
     layers = {
         name.split(".")[1] for name in imported_by("m3.training.trainer", "m3.data.samplers") if name.startswith("m3.")
     }
-    computing = {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "seeding"}
+    computing = {"agent", "world_model", "tokenizers", "nn", "config", "specs", "errors", "seeding", "python_files"}
     assert layers == computing | {"data", "environments", "training"}
 
 

@@ -16,7 +16,12 @@ class Agent(nn.Module):
         super().__init__()
         self.tokenizer = Tokenizer(observations, settings.tokenizer)
         self.world_model = WorldModel(
-            settings.world_model, self.tokenizer.tokens, actions, settings.continuous_actions, settings.regression
+            settings.world_model,
+            settings.sequences.length,
+            self.tokenizer.tokens,
+            actions,
+            settings.continuous_actions,
+            settings.regression,
         )
         self.actor_critic = ActorCritic(
             settings.controller, self.tokenizer.views, self.tokenizer.tokens, actions, settings.regression

@@ -1,6 +1,7 @@
 """Encoders of what the policy sees, one per kind of view (M3 section 3.3)."""
 
 from collections.abc import Mapping
+from math import ceil, prod
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,17 @@ from m3.nn.heads import ColumnEmbedding
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions
 from m3.tokenizers.base import TokenSpec, ViewSpec
 
+_LEAST_CHANNELS = 4
+"""Codes of fewer numbers keep them all: there is nothing to spare."""
+
+
+def _map_widths(channels: int) -> tuple[int, int]:
+    """Channels after the first and the second convolution: halved twice, rounded up."""
+    return (channels, channels) if channels < _LEAST_CHANNELS else (ceil(channels / 2), ceil(channels / 4))
+
 
 def _map_encoder(channels: int) -> nn.Sequential:
-    half, quarter = channels // 2, channels // 4
+    half, quarter = _map_widths(channels)
     return nn.Sequential(
         nn.Conv2d(channels, half, 3, padding=1),
         nn.SiLU(),
@@ -47,8 +56,9 @@ class ObservationEncoder(nn.Module):
         for name, view in views.items():
             match view.kind:
                 case "map":
-                    self.encoders[name] = _map_encoder(view.shape[0])
-                    inputs += view.size // 4
+                    channels, *places = view.shape
+                    self.encoders[name] = _map_encoder(channels)
+                    inputs += _map_widths(channels)[1] * prod(places)
                 case "vector":
                     self.encoders[name] = nn.Identity()
                     inputs += view.size

@@ -1,14 +1,62 @@
 """A run's identity: the canonical text of its settings, and that text's hash."""
 
 import hashlib
+from typing import Any
 
+from m3.config.layers import Layer, validate
 from m3.config.schema import RunSettings
-from m3.config.yaml_files import dump_yaml
+from m3.config.yaml_files import dump_yaml, parse_yaml
+
+ADDED: dict[str, Any] = {
+    "world_model.sequence": {"kind": "retention"},
+    "controller.curiosity_while_collecting_only": False,
+    "tokenizer.quantizer": {"kind": "vq"},
+}
+"""Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
+
+The canonical text leaves a setting out while it has that value. So a new setting changes the identity only of runs that
+use it, and runs that were finished before stay finished.
+"""
 
 
 def canonical(settings: RunSettings) -> str:
-    """The settings as YAML: every field, defaults too, keys sorted. Equal settings give equal text."""
-    return dump_yaml(settings.model_dump(mode="json"))
+    """The settings as YAML: every field, defaults too, keys sorted. Equal settings give equal text.
+
+    Only what ``ADDED`` names is left out, where it has the value from before it was a setting.
+    """
+    content = settings.model_dump(mode="json")
+    for key, before in reversed(ADDED.items()):  # a part of an added section goes before the section is compared
+        section, name = _section(content, key)
+        if section is not None and section.get(name) == before:
+            del section[name]
+    return dump_yaml(content)
+
+
+def from_canonical(text: str, origin: str) -> RunSettings:
+    """The settings of a canonical text, also of one that is older than some of the settings.
+
+    Args:
+        text: what ``canonical`` returned, now or in an earlier version.
+        origin: what errors name as its place.
+
+    Raises:
+        UserError: it is damaged or foreign.
+    """
+    content = parse_yaml(text, origin)
+    for key, before in ADDED.items():
+        section, name = _section(content, key)
+        if section is not None:
+            section.setdefault(name, before)
+    return validate(RunSettings, [Layer(origin, content)])
+
+
+def _section(content: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """The mapping that holds a dotted key, none where there is no such section, and the key's last part."""
+    *path, name = key.split(".")
+    section: Any = content
+    for part in path:
+        section = section.get(part) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else None, name
 
 
 def config_hash(settings: RunSettings) -> str:

@@ -15,6 +15,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 """Keys and list positions that lead to a value."""
 
+_TAGS = ("kind", "family")
+"""Keys that say which other keys a mapping has."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -33,16 +36,22 @@ class Layer:
 
 
 def merge(contents: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Mappings merge key by key, later ones first; every other value replaces the earlier one."""
+    """Mappings merge key by key, later ones first; every other value, or a mapping of another kind, replaces."""
 
     def merge_two(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         merged = dict(below)
         for key, value in above.items():
-            both = isinstance(value, dict) and isinstance(below.get(key), dict)
-            merged[key] = merge_two(below[key], value) if both else value
+            merged[key] = merge_two(below[key], value) if _mergeable(below.get(key), value) else value
         return merged
 
     return reduce(merge_two, contents, {})
+
+
+def _mergeable(below: Any, above: Any) -> bool:
+    """Whether both are mappings, and of the same kind where both say which."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return False
+    return all(below[tag] == above[tag] for tag in _TAGS if tag in below and tag in above)
 
 
 def validate(model: type[Model], layers: Sequence[Layer], given: dict[str, Any] | None = None) -> Model:

@@ -1,8 +1,10 @@
 """The settings of one run. Defaults hold what the three benchmarks share; the rest is in config/benchmarks."""
 
-from typing import Annotated, Literal
+from math import prod
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -143,41 +145,103 @@ class ReplaySettings(Settings):
     """Loss with which a window counts before it was first drawn."""
 
 
-class ImageTokenizerSettings(Settings):
-    """VQ-VAE for images."""
+class VectorQuantizer(Settings):
+    """A learned codebook, as in M3: a latent becomes the nearest of its codes."""
 
+    kind: Literal["vq"] = "vq"
+
+
+class FiniteScalarQuantizer(Settings):
+    """A fixed lattice, as in the authors' Simulus-A: each number of a latent is rounded to one of its levels."""
+
+    kind: Literal["fsq"]
+    levels: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1, strict=False)] = (8, 8, 8)
+    """Levels of each dimension; the vocabulary is their product."""
+
+
+QuantizerSettings = Annotated[VectorQuantizer | FiniteScalarQuantizer, Field(discriminator="kind")]
+
+NORM_GROUPS = 8
+"""Of the group norms in image tokenizers."""
+
+
+class ImageTokenizerSettings(Settings):
+    """Discrete autoencoder of images."""
+
+    quantizer: QuantizerSettings = VectorQuantizer()
+    """Which codes there are, and which of them a latent becomes."""
     channels: PositiveInt = 64
     """Channels after the first convolution, doubled by each of the downsamplings."""
     downsamples: PositiveInt = 3
     code_size: PositiveInt = 256
-    vocabulary: PositiveInt = 512
+    """Width of the codes that decoder, world model and policy read."""
+    vocabulary: Annotated[PositiveInt, Field(validate_default=True)] = 512
+    """Size of the codebook; with ``fsq`` always the product of the levels."""
     perceptual: Literal["lpips", "none"] = "lpips"
     """Perceptual part of the reconstruction loss; ``lpips`` needs two weight files (see README)."""
     optimizer: Optimizer = Optimizer(learning_rate=1e-4, weight_decay=0.01, max_gradient_norm=10.0)
     schedule: Schedule
 
+    @field_validator("vocabulary")
+    @classmethod
+    def _as_the_levels_have_it(cls, vocabulary: int, info: ValidationInfo) -> int:
+        """Benchmarks give the size of a codebook; a variant with levels leaves it behind."""
+        quantizer = info.data.get("quantizer")
+        return prod(quantizer.levels) if isinstance(quantizer, FiniteScalarQuantizer) else vocabulary
+
     @model_validator(mode="after")
     def _channels_divide(self) -> "ImageTokenizerSettings":
-        if self.channels % 8:
-            raise ValueError(f"channels {self.channels} must be a multiple of 8, the number of norm groups")
-        if self.code_size % 4:
+        if self.channels % NORM_GROUPS:
+            raise ValueError(f"channels {self.channels} must be a multiple of {NORM_GROUPS}, the number of norm groups")
+        if isinstance(self.quantizer, FiniteScalarQuantizer) and self.code_size % NORM_GROUPS:
             raise ValueError(
-                f"code_size {self.code_size} must be a multiple of 4: the controller's encoder halves it twice"
+                f"code_size {self.code_size} must be a multiple of {NORM_GROUPS} with the quantizer fsq: the decoder "
+                "begins with a group norm"
             )
         return self
 
 
-class WorldModelSettings(Settings):
-    """Retentive network over blocks of tokens, its heads and its training."""
+class Retention(Settings):
+    """The retentive network of M3."""
 
+    kind: Literal["retention"] = "retention"
+
+
+class Attention(Settings):
+    """Softmax attention with rotary positions, as in the authors' Simulus-A."""
+
+    kind: Literal["attention"]
+    cache: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the keys and values that imagination keeps; ``bfloat16`` takes half the memory."""
+
+
+class OwnSequenceModel(Settings):
+    """A sequence model of one's own, from a file outside of the package."""
+
+    kind: Literal["own"]
+    model: Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$")]
+    """``path/to/file.py:Class``, relative to where commands are called. The file is executed."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the class is called with beside its sizes."""
+
+
+DecayScale = Annotated[PositiveFloat | None, Field(validate_default=True)]
+SequenceSettings = Annotated[Retention | Attention | OwnSequenceModel, Field(discriminator="kind")]
+
+
+class WorldModelSettings(Settings):
+    """Sequence model over blocks of tokens, its heads and its training."""
+
+    sequence: SequenceSettings = Retention()
+    """What predicts a step from the blocks before it. All kinds have layers, heads, width and dropout."""
     layers: PositiveInt
     heads: PositiveInt
     width: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    decay_scale_min: PositiveFloat
-    """Memory of the fastest-forgetting head, in blocks."""
-    decay_scale_max: PositiveFloat
-    """Memory of the slowest-forgetting head, in blocks."""
+    decay_scale_min: DecayScale = None
+    """Memory of the fastest-forgetting head, in blocks. Retention's alone: with another sequence model, none."""
+    decay_scale_max: DecayScale = None
+    """Memory of the slowest-forgetting head, in blocks. Retention's alone."""
     shared_embeddings: bool = True
     """Image tokens enter as their codebook vectors; otherwise through a table of their own."""
     curiosity: bool = True
@@ -185,11 +249,28 @@ class WorldModelSettings(Settings):
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, weight_decay=0.05, max_gradient_norm=3.0)
     schedule: Schedule
 
+    @field_validator("decay_scale_min", "decay_scale_max")
+    @classmethod
+    def _retentions_alone(cls, scale: float | None, info: ValidationInfo) -> float | None:
+        """Benchmarks give decay scales for retention; a variant with another sequence model leaves them behind."""
+        if not isinstance(info.data.get("sequence"), Retention):
+            return None
+        if scale is None:
+            raise PydanticKnownError("missing")
+        return scale
+
+    @property
+    def decay_scales(self) -> tuple[float, float]:
+        """Retention's memory of the fastest and the slowest forgetting head, in blocks."""
+        assert self.decay_scale_min is not None
+        assert self.decay_scale_max is not None
+        return self.decay_scale_min, self.decay_scale_max
+
     @model_validator(mode="after")
     def _consistent(self) -> "WorldModelSettings":
         if self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} must be a multiple of 2 * heads = {2 * self.heads}")
-        if self.decay_scale_min > self.decay_scale_max:
+        if isinstance(self.sequence, Retention) and self.decay_scales[0] > self.decay_scales[1]:
             raise ValueError("decay_scale_min must not exceed decay_scale_max")
         if self.curiosity and self.schedule.batch_size % 4:
             raise ValueError("schedule.batch_size must be a multiple of 4, the number of ensemble members")
@@ -212,6 +293,8 @@ class ControllerSettings(Settings):
     entropy_weight: NonNegativeFloat = 0.001
     critic_warmup_epochs: NonNegativeInt = 0
     """The actor trains from epoch ``schedule.start_after_epoch`` plus this on; before, only the critic trains."""
+    curiosity_while_collecting_only: bool = False
+    """After ``collection.last_epoch`` the ensemble stays as it is and imagined rewards have no intrinsic part."""
     optimizer: Optimizer = Optimizer(learning_rate=2e-4, weight_decay=0.01, max_gradient_norm=3.0)
     schedule: Schedule
 

@@ -59,8 +59,7 @@ def _predict_windows(agent: Agent, episode: Episode, sequences: Sequences, start
     actions = episode.actions[window[:, :-1].clamp(max=steps - 1)]
 
     blocks = model.embed({name: t[:, :-1] for name, t in tokens.items()}, actions, agent.tokenizer.codebooks)
-    outputs, _ = model.predict(blocks, model.empty_memory(), blocks.shape[1])
-    outputs = outputs[:, context - 1 :]
+    outputs = model.predict(blocks, blocks.shape[1])[:, context - 1 :]
     logits = model.observation_logits(model.split(outputs))
     losses, entropies = [], []
     for name, spec in model.specs.items():

@@ -1,8 +1,5 @@
 """Any registered Gymnasium environment, with its spaces mapped to modalities and actions."""
 
-import importlib.util
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from m3.config.schema import EnvironmentSettings, GymnasiumEnvironment
 from m3.environments.base import Environment, Mode, Step
 from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
 from m3.errors import UserError, unknown_name
+from m3.python_files import execute
 from m3.specs import Observation
 
 
@@ -30,7 +28,7 @@ def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
     """
     assert isinstance(settings, GymnasiumEnvironment)
     if settings.file is not None:
-        _execute(Path(settings.file))
+        execute(Path(settings.file), "environment.file")
     return GymnasiumAdapter(settings, task)
 
 
@@ -113,23 +111,6 @@ class GymnasiumAdapter(Environment):
         self._env.reset(seed=self._seed)
         for action in self._actions:
             self._env.step(self._to_action(action))
-
-
-@cache
-def _execute(file: Path) -> None:
-    """Execute a file that registers environments, once, as a module that processes and pickles know by its name."""
-    if not file.is_file():
-        raise UserError(f"environment.file: {file} does not exist in {Path.cwd()}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"environment.file: {file} is no Python file (.py)")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
-        del sys.modules[file.stem]
-        raise UserError(f"environment.file: {file} fails: {type(error).__name__}: {error}") from error
 
 
 def _make(task: str, render_mode: str | None) -> gymnasium.Env[Any, Any]:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from m3.config.identity import canonical, config_hash
-from m3.config.layers import Layer, validate
+from m3.config.identity import canonical, config_hash, from_canonical
 from m3.config.schema import TRAINING_VERSION, RunSettings
-from m3.config.yaml_files import read_yaml
+from m3.config.yaml_files import read_text
 from m3.errors import UserError
 from m3.files.atomic import atomic_file
 from m3.files.names import ANY_SETTINGS, CHECKPOINTS, RESULTS, SETTINGS
@@ -44,7 +43,7 @@ def read_resolved(path: Path) -> RunSettings:
         UserError: the file is damaged or foreign, was changed under the name that holds the hash, or is for a code
             that trains otherwise.
     """
-    settings = validate(RunSettings, [Layer(str(path), read_yaml(path))])
+    settings = from_canonical(read_text(path), str(path))
     expected = resolved_name(settings)
     if path.name != expected:
         raise UserError(f"{path}: was renamed or changed by hand, its content belongs to {expected}; resolve it again")

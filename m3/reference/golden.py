@@ -78,6 +78,7 @@ def verify_file(path: Path) -> list[Comparison]:
         UserError: the file is not a golden file.
     """
     from m3.reference.golden_agent import agent_quantities
+    from m3.reference.golden_steps import repeated_step_comparisons
     from m3.reference.golden_training import training_comparisons
 
     golden = GoldenFile(path)
@@ -85,7 +86,8 @@ def verify_file(path: Path) -> list[Comparison]:
         if "world_model_step/gradient_norm" in golden:
             return list(training_comparisons(golden))
         quantities = agent_quantities(golden) if "config" in golden else _function_quantities(golden)
-        return [compare(name, ours, golden[name]) for name, ours in quantities]
+        forward = [compare(name, ours, golden[name]) for name, ours in quantities]
+        return [*forward, *repeated_step_comparisons(golden)]
     except KeyError as error:
         raise UserError(f"{path} is not a golden file: it has no {error}") from error
 
@@ -113,6 +115,16 @@ def compare_absolute(name: str, ours: Tensor, golden: np.ndarray, tolerance: flo
 
 
 def _function_quantities(golden: GoldenFile) -> Iterable[tuple[str, Tensor]]:
+    """Compute the values of a file of functions, M3's or Simulus-A's."""
+    from m3.reference.golden_tokenizer import fsq_quantities
+
+    if any(name.startswith("fsq/") for name in golden):
+        yield from fsq_quantities(golden)
+    else:
+        yield from _m3_function_quantities(golden)
+
+
+def _m3_function_quantities(golden: GoldenFile) -> Iterable[tuple[str, Tensor]]:
     rewards, values, terminations = (golden.tensor(f"lambda_returns/{name}") for name in ("rewards", "values", "ends"))
     for name, (discount, lambda_) in zip("ab", golden["lambda_returns/gamma_lambda"], strict=True):
         returns = lambda_returns(rewards[:, :-1], values, terminations[:, :-1], float(discount), float(lambda_))

@@ -9,23 +9,26 @@ import torch
 from torch import Tensor
 
 from m3.agent.agent import Agent
+from m3.config.schema import Attention as AttentionSettings
 from m3.config.schema import (
     Collection,
     ControllerSettings,
     Evaluation,
-    ImageTokenizerSettings,
     RunSettings,
     Schedule,
     Sequences,
     ToyEnvironment,
     WorldModelSettings,
 )
+from m3.config.schema import Retention as RetentionSettings
 from m3.nn.distributions import Uniforms
 from m3.reference.golden import GoldenFile
+from m3.reference.golden_tokenizer import image_quantities, image_settings
 from m3.reference.weights import from_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
 from m3.world_model.imagination import Imagination
 from m3.world_model.losses import WorldModelBatch, world_model_losses
+from m3.world_model.sequence import Attention, Retention
 
 
 class Loaded(NamedTuple):
@@ -71,14 +74,14 @@ def agent_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:
     taken = read_actions(golden, "batch/action", actions)
     with torch.no_grad():
         tokens = agent.tokenizer.encode(raw)
-        yield from _tokenizer_quantities(agent, raw, tokens)
+        yield from _tokenizer_quantities(agent, raw, tokens, golden)
         yield from _world_model_quantities(agent, tokens, taken, golden, settings.sequences.context_length)
-        yield from _imagination_quantities(agent, tokens, taken, settings.sequences.context_length)
+        yield from _imagination_quantities(agent, tokens, taken, golden, settings.sequences.context_length)
         yield from _actor_critic_quantities(agent, tokens, taken)
 
 
 def _tokenizer_quantities(
-    agent: Agent, raw: Mapping[str, Tensor], tokens: Mapping[str, Tensor]
+    agent: Agent, raw: Mapping[str, Tensor], tokens: Mapping[str, Tensor], golden: GoldenFile
 ) -> Iterator[tuple[str, Tensor]]:
     for name, value in tokens.items():
         yield f"tokenizer/tokens/{name}", value if name == "token_2d" else value[..., 0]
@@ -86,14 +89,7 @@ def _tokenizer_quantities(
         yield "tokenizer/vector_decoded", agent.tokenizer.decode(tokens)["vector"]
     image = agent.tokenizer.image
     if image is not None:
-        latents = image.latents(image.normalise(raw["image"]))
-        codes = image.decode(image.nearest_codes(latents)[..., None])
-        losses = image.losses(raw["image"].flatten(0, 1), perceptual=None)
-        yield "tokenizer/image_latents", latents
-        yield "tokenizer/image_reconstruction", image.reconstruct(codes)
-        yield "tokenizer/loss/commitment_loss", losses.commitment
-        yield "tokenizer/loss/reconstruction_loss", losses.reconstruction
-        yield "tokenizer/loss/perceptual_loss", losses.perceptual
+        yield from image_quantities(image, raw["image"], golden)
 
 
 def _world_model_quantities(
@@ -103,11 +99,11 @@ def _world_model_quantities(
     blocks = model.embed(tokens, actions, codebooks)
     yield "world_model/token_embeddings", blocks
 
-    steps, count = blocks.shape[1], model.observation_tokens
-    placeholders = model.placeholders.weight[:count].expand(len(blocks), steps + 1, -1, -1)
-    context, outputs, _ = model.retnet(blocks, placeholders, model.empty_memory(), context_outputs=True)
+    assert isinstance(model.sequence, Retention | Attention)
+    of_blocks, outputs = model.sequence.outputs(blocks, blocks.shape[1] + 1, of_blocks=True)
     outputs = outputs[:, :-1]
-    yield "world_model/outputs", torch.cat((outputs, context[:, :, count:]), dim=2)
+    of_actions = of_blocks[:, :, model.observation_tokens :]
+    yield "world_model/outputs", torch.cat((outputs, of_actions), dim=2)
 
     parts = model.split(outputs)
     for name, logits in model.observation_logits(parts).items():
@@ -130,7 +126,7 @@ def _world_model_quantities(
 
 
 def _imagination_quantities(
-    agent: Agent, tokens: Mapping[str, Tensor], actions: Tensor, context_length: int
+    agent: Agent, tokens: Mapping[str, Tensor], actions: Tensor, golden: GoldenFile, context_length: int
 ) -> Iterator[tuple[str, Tensor]]:
     imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms())
     memory = agent.world_model.empty_memory()
@@ -140,7 +136,14 @@ def _imagination_quantities(
         predicted, memory = imagination.predict(memory, chunk, actions[:, start:end])
         outputs.append(predicted)
         start = end
-    yield "imagination/prediction_latents", torch.stack(outputs, dim=1)
+    latents = torch.stack(outputs, dim=1)
+    yield "imagination/prediction_latents", latents
+    if "imagination/reward_mean" in golden:
+        model, last = agent.world_model, latents[:, :, -1]
+        assert model.curiosity is not None
+        yield "imagination/reward_mean", model.reward_head.scalar.mean(model.reward_head(last))
+        yield "imagination/end_logits", model.end_head(last)
+        yield "imagination/step_disagreement", model.curiosity.step_disagreement(model.split(latents))
 
 
 def _actor_critic_quantities(
@@ -168,6 +171,7 @@ def small_agent(
     config = json.loads(str(golden["config"]))
     observations = _observation_spec(golden, batch, batch_axes)
     actions = _action_spec(golden, batch)
+    image_schedule = _schedule(golden, "tokenizer_step/batch/image_uint8", 4)
     settings = RunSettings(
         benchmark="golden",
         variant="golden",
@@ -182,7 +186,7 @@ def small_agent(
         ),
         collection=Collection(steps_per_epoch=1, epsilon=0.0),
         evaluation=Evaluation(every_epochs=1, episodes=1),
-        tokenizer=_image_settings(config, golden) if "image" in observations.modalities else None,
+        tokenizer=image_settings(golden, image_schedule) if "image" in observations.modalities else None,
         world_model=_world_model_settings(config, golden),
         controller=_controller_settings(config, golden),
     )
@@ -195,25 +199,17 @@ def _schedule(golden: GoldenFile, reward: str, default: int) -> Schedule:
     return Schedule(start_after_epoch=0, steps_per_epoch=1, batch_size=size)
 
 
-def _image_settings(config: dict[str, Any], golden: GoldenFile) -> ImageTokenizerSettings:
-    return ImageTokenizerSettings(
-        channels=config["ch"],
-        downsamples=config["down"],
-        code_size=config["code_dim"],
-        vocabulary=config["vocab"],
-        perceptual="none",
-        schedule=_schedule(golden, "tokenizer_step/batch/image_uint8", 4),
-    )
-
-
 def _world_model_settings(config: dict[str, Any], golden: GoldenFile) -> WorldModelSettings:
+    attention = config.get("backbone") == "attention"
+    sequence = AttentionSettings(kind="attention") if attention else RetentionSettings()
     return WorldModelSettings(
         layers=config["layers"],
         heads=config["heads"],
         width=config["dim"],
         dropout=0.0,
-        decay_scale_min=config["dmin"],
-        decay_scale_max=config["dmax"],
+        sequence=sequence,
+        decay_scale_min=config.get("dmin"),
+        decay_scale_max=config.get("dmax"),
         shared_embeddings="state/world_model.obs_embeddings.image.weight" not in golden,
         schedule=_schedule(golden, "world_model_step/batch/reward", 4),
     )

@@ -215,9 +215,9 @@ class _PlayedController(ControllerComponent):
         self._terminations = golden.tensor(f"{section}/sampled/end")
         self.quantities: list[dict[str, Tensor]] = []
 
-    def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
+    def rollout(self, batch: ControllerBatch, uniforms: Uniforms, curious: bool = True) -> Trajectory:
         outcomes = self._outcomes(len(self.quantities))
-        trajectory = super().rollout(batch, _PlayedUniforms(outcomes))
+        trajectory = super().rollout(batch, _PlayedUniforms(outcomes), curious)
         assert next(outcomes, None) is None, "fewer outcomes were drawn than played back"
         self.quantities.append(
             {
@@ -256,7 +256,7 @@ def _step_comparisons(
     scalars = []
     gradients: dict[str, Tensor] = {}
     for step in range(steps):
-        scalars.append(_train_one_step(component, epoch=step + 1))
+        scalars.append(train_one_step(component, epoch=step + 1))
         if step == max(first_shown, 0):
             parameters = loaded.agent.named_parameters()
             gradients = {name: p.grad.clone() for name, p in parameters if p.grad is not None}
@@ -277,7 +277,7 @@ def _step_comparisons(
     yield from _compare_parameters(f"{section}/final", state, expected, expected_gradients)
 
 
-def _train_one_step(component: Component, epoch: int) -> dict[str, float]:
+def train_one_step(component: Component, epoch: int) -> dict[str, float]:
     """Train for an epoch, which has one step; returns the step's scalars by their names in the component."""
     training = component.train(randomness(_CPU, 0, epoch), epoch)
     while True:

@@ -10,6 +10,7 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.world_model.curiosity import MEMBERS
 from m3.world_model.embedding import QuantisedActionEmbedding
+from m3.world_model.sequence import Attention
 
 REFERENCE_CODE_SIZE = 256
 """Width of the reference's image codes, which it assumes also where there are no images."""
@@ -36,6 +37,8 @@ def _trunk_renames(trunk: str) -> list[tuple[str, str]]:
 
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"tokenizer\.tokenizers\.image\.embedding\.", "tokenizer.modalities.image.codes."),
+    (r"tokenizer\.tokenizers\.image\.pre_quant_conv\.", "tokenizer.modalities.image.down."),
+    (r"tokenizer\.tokenizers\.image\.post_quant_conv\.", "tokenizer.modalities.image.up."),
     (r"tokenizer\.tokenizers\.image\.encoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.encoder.1.\1.3."),
     (r"tokenizer\.tokenizers\.image\.decoder\.cnn\.1\.(\d+)\.2\.conv\.", r"tokenizer.modalities.image.decoder.1.\1.2."),
     (r"tokenizer\.tokenizers\.image\.(encoder|decoder)\.cnn\.", r"tokenizer.modalities.image.\1."),
@@ -45,10 +48,11 @@ _RENAMES: tuple[tuple[str, str], ...] = (
         r"world_model.observation_embedding.tables.\1.tables.\2.",
     ),
     (rf"world_model\.obs_embeddings\.{_MODALITY}\.", r"world_model.observation_embedding.tables.\1.tables.0."),
-    (r"world_model\.placeholder_embeddings\.", "world_model.placeholders."),
+    (r"world_model\.placeholder_embeddings\.", "world_model.sequence.placeholders."),
+    (r"world_model\._model\.pred_tokens", "world_model.sequence.placeholders"),
     (r"world_model\.action_encoder\.action_projection\.", "world_model.action_embedding.projection."),
     (r"world_model\.action_encoder\.embeddings?\.(?:embeddings\.)*(\d+)\.", r"world_model.action_embedding.tables.\1."),
-    (r"world_model\._model\.layers\.(\d+)\.(?:retention\.)?", r"world_model.retnet.layers.\1."),
+    (r"world_model\._model\.layers\.(\d+)\.(?:retention\.|self_attn\.)?", r"world_model.sequence.network.layers.\1."),
     (rf"world_model\.head_observations\.{_MODALITY}\.", r"world_model.observation_heads.\1."),
     (r"world_model\.head_rewards\.model\.0\.", "world_model.reward_head.hidden.0."),
     (r"world_model\.head_rewards\.head\.", "world_model.reward_head.scalar."),
@@ -65,7 +69,9 @@ _COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in
 _MEMBER = re.compile(rf"world_model\.curiosity_head\.{_MODALITY}\.ensemble\.(\d+)\.([013])\.(weight|bias)")
 _ACTION_TABLES = ("world_model.action_embedding.table.weight", "world_model.action_embedding.tables.0.weight")
 """Our names of the action table, continuous and discrete."""
-_PROJECTION = re.compile(r"world_model\._model\.layers\.(\d+)\.(?:retention\.)?([qkvg])_proj\.(weight|bias)")
+_PROJECTION = re.compile(
+    r"world_model\._model\.layers\.(\d+)\.(?:retention\.|self_attn\.)?([qkvg])_proj\.(weight|bias)"
+)
 _MEMBER_PARTS = {"0": "linear1", "1": "norm", "3": "linear2"}
 
 
@@ -94,16 +100,21 @@ def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _join_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The four projections of each retention layer, which are one here."""
+    """The projections of each layer, which are one here: four of retention, three of attention."""
     parts: dict[tuple[str, str], dict[str, Tensor]] = {}
     for name, tensor in state.items():
         if match := _PROJECTION.fullmatch(name):
             parts.setdefault((match[1], match[3]), {})[match[2]] = tensor
     return {
-        f"world_model.retnet.layers.{layer}.qkvg_proj.{kind}": torch.cat([four[part] for part in "qkvg"])
-        for (layer, kind), four in parts.items()
-        if len(four) == 4
+        f"{_layer(layer)}{joined}_proj.{kind}": torch.cat([found[part] for part in joined])
+        for (layer, kind), found in parts.items()
+        for joined in ("qkvg", "qkv")
+        if found.keys() == set(joined)
     }
+
+
+def _layer(number: str) -> str:
+    return f"world_model.sequence.network.layers.{number}."
 
 
 class Translation(NamedTuple):
@@ -127,9 +138,9 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
     for name, tensor in state.items():
         if (match := _MEMBER.fullmatch(name)) and int(match[2]) < MEMBERS:
             continue
-        if (
-            match := _PROJECTION.fullmatch(name)
-        ) and f"world_model.retnet.layers.{match[1]}.qkvg_proj.weight" in weights:
+        if (match := _PROJECTION.fullmatch(name)) and any(
+            f"{_layer(match[1])}{joined}_proj.weight" in weights for joined in ("qkvg", "qkv")
+        ):
             continue
         candidates = _ACTION_TABLES if name == "world_model.action_encoder.embedding.weight" else (_rename(name),)
         ours = next((candidate for candidate in candidates if candidate in wanted), None)
@@ -143,12 +154,13 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
 def unused_in_reference(agent: Agent) -> int:
     """Parameters that the reference's world model has beyond ours and never uses.
 
-    One more observation head per modality, the projection of image codes where there are no images, and the
-    projection of continuous actions where they enter as tokens.
+    With retention one more observation head per modality, with attention a token's table and output layer; the
+    projection of image codes where there are no images, and that of continuous actions where they enter as tokens.
     """
     model = agent.world_model
-    width = model.retnet.width
-    count = sum(p.numel() for p in model.observation_heads.parameters())
+    width = model.width
+    heads = sum(p.numel() for p in model.observation_heads.parameters())
+    count = 2 * width if isinstance(model.sequence, Attention) else heads
     if agent.tokenizer.image is None and width != REFERENCE_CODE_SIZE:
         count += REFERENCE_CODE_SIZE * width + width
     if isinstance(model.action_embedding, QuantisedActionEmbedding):

@@ -26,7 +26,7 @@ from m3.runs.requirements import Requirements, folder_bytes, size
 from m3.runs.saving import CheckpointInterval, Saver
 from m3.runs.stops import Stop, StopNow
 from m3.runs.weights import save_weights
-from m3.tokenizers.image_vqvae import Perceptual
+from m3.tokenizers.base import Perceptual
 from m3.training.devices import be_deterministic, select_device
 from m3.training.trainer import Trainer
 

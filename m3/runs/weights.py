@@ -10,10 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from m3.config.identity import canonical, config_hash
-from m3.config.layers import Layer, validate
+from m3.config.identity import canonical, config_hash, from_canonical
 from m3.config.schema import RunSettings
-from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError
 from m3.files.atomic import atomic_file
 from m3.files.names import WEIGHTS_FORMAT
@@ -69,8 +67,7 @@ def load_weights(path: Path) -> Weights:
         raise UserError(f"{path} is not a file of {WEIGHTS_FORMAT} version {VERSION}")
     if description.pop("sha256", None) != _digest(description, state):
         raise UserError(f"{path} is damaged (its checksum differs); delete it and train the run again")
-    settings = validate(RunSettings, [Layer(str(path), parse_yaml(description["config"], str(path)))])
-    return Weights(state, settings, description["agent_steps"])
+    return Weights(state, from_canonical(description["config"], str(path)), description["agent_steps"])
 
 
 def _digest(description: dict[str, Any], state: dict[str, Tensor]) -> str:

@@ -1,8 +1,10 @@
-"""What every modality's tokenizer offers to the world model and the controller."""
+"""What every modality's tokenizer offers to the rest, and what a trained one of images offers to training."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -45,7 +47,41 @@ class ModalityTokenizer(nn.Module):
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (..., K, C) -> the policy's view (..., *view.shape)."""
 
+    @abstractmethod
+    def reconstruct(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., K, C) -> raw observations (..., *shape): what is left of those that were encoded."""
+
     @property
     def codebook(self) -> Tensor | None:
         """Code vectors (vocabulary, code_size) without gradient, where there are any."""
         return None
+
+
+class Perceptual(Protocol):
+    """A perceptual distance of images in [-1, 1], (N, 3, H, W) twice -> scalar."""
+
+    def __call__(self, images: Tensor, reconstructions: Tensor) -> Tensor: ...
+
+
+class ImageTokenizer(ModalityTokenizer):
+    """Tokenizer of images, the only one that is trained. Training, world model and policy ask it for nothing else.
+
+    It is trained in training mode, and used in evaluation mode.
+    """
+
+    @property
+    @abstractmethod
+    def codebook(self) -> Tensor:
+        """Code vectors (vocabulary, code_size) without gradient, float32; they may change with every step of training.
+
+        The world model embeds tokens by them. Of the policy's view, ``decode`` decides.
+        """
+
+    @abstractmethod
+    def losses(self, raw: Tensor, perceptual: Perceptual | None) -> Mapping[str, Tensor]:
+        """Compute the parts of the loss by name: scalars, of which the loss is the sum.
+
+        Args:
+            raw: frames, uint8 (N, 3n, H, W).
+            perceptual: the perceptual distance of images, where the settings ask for one.
+        """

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from m3.nn.distributions import symlog
+from m3.nn.distributions import symexp, symlog
 from m3.specs import ModalitySpec
 from m3.tokenizers.base import ModalityTokenizer, TokenSpec, ViewSpec
 
@@ -41,6 +41,10 @@ class VectorTokenizer(ModalityTokenizer):
         """(..., D, 1) -> (..., D), still in symlog space."""
         return self.values[tokens[..., 0]]
 
+    def reconstruct(self, tokens: Tensor) -> Tensor:
+        """(..., D, 1) -> (..., D)."""
+        return symexp(self.decode(tokens))
+
 
 class TokenTokenizer(ModalityTokenizer):
     """Identity: (..., N) tokens of one vocabulary, or (..., N, C) cells with a vocabulary per column."""
@@ -59,3 +63,7 @@ class TokenTokenizer(ModalityTokenizer):
     def decode(self, tokens: Tensor) -> Tensor:
         """The tokens themselves."""
         return tokens
+
+    def reconstruct(self, tokens: Tensor) -> Tensor:
+        """(..., N, C) -> (..., N) or (..., N, C)."""
+        return tokens if self._has_columns else tokens[..., 0]

@@ -1,15 +1,22 @@
 """The tokenizer of a whole observation. A new modality is one more entry of ``_tokenizer``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
 from m3.config.schema import ImageTokenizerSettings
 from m3.errors import UserError
 from m3.specs import Modality, ModalitySpec, ObservationSpec
-from m3.tokenizers.base import ModalityTokenizer, TokenSpec, ViewSpec
+from m3.tokenizers.base import ImageTokenizer, ModalityTokenizer, TokenSpec, ViewSpec
 from m3.tokenizers.discrete import TokenTokenizer, VectorTokenizer
-from m3.tokenizers.image_vqvae import ImageTokenizer
+from m3.tokenizers.image_fsq import FSQTokenizer
+from m3.tokenizers.image_vq import VQTokenizer
+
+IMAGE_TOKENIZERS: Mapping[str, Callable[[ModalitySpec, ImageTokenizerSettings], ImageTokenizer]] = {
+    "vq": VQTokenizer,
+    "fsq": FSQTokenizer,
+}
+"""What ``tokenizer.quantizer.kind`` names."""
 
 
 def _tokenizer(modality: str, spec: ModalitySpec, image: ImageTokenizerSettings | None) -> ModalityTokenizer:
@@ -17,7 +24,7 @@ def _tokenizer(modality: str, spec: ModalitySpec, image: ImageTokenizerSettings 
         case Modality.IMAGE:
             if image is None:
                 raise UserError("the environment shows images: the settings need a `tokenizer` section")
-            return ImageTokenizer(spec, image)
+            return IMAGE_TOKENIZERS[image.quantizer.kind](spec, image)
         case Modality.VECTOR:
             return VectorTokenizer(spec)
         case Modality.TOKEN | Modality.TOKEN_2D:
@@ -61,3 +68,7 @@ class Tokenizer(nn.Module):
     def decode(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Tokens to what the policy sees."""
         return {name: module.decode(tokens[name]) for name, module in self._items()}
+
+    def reconstruct(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tokens to raw observations: what is left of those that were encoded."""
+        return {name: module.reconstruct(tokens[name]) for name, module in self._items()}

@@ -31,6 +31,12 @@ def decay_matrices_only(module: nn.Module, weight_decay: float) -> list[dict[str
     return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
 
 
+Form = frozenset[str]
+"""Which parts of a step rest; within a form, steps are always the same operations."""
+WHOLE: Form = frozenset()
+"""Nothing rests."""
+
+
 class Drawn(NamedTuple):
     """A batch, and who is told the loss of each of its windows.
 
@@ -84,7 +90,7 @@ class Component(ABC):
         self._optimizer = torch.optim.AdamW(
             groups, lr=optimizer.learning_rate, weight_decay=decay, fused=True, capturable=device.type == "cuda"
         )
-        self._captured: dict[str, Captured] | None = None
+        self._captured: dict[Form, Captured] | None = None
 
     def capture(self) -> None:
         """Capture what steps do on the device and replay it: the same results, without the host's part of the time."""
@@ -94,16 +100,16 @@ class Component(ABC):
     def ready(self) -> bool:
         """Whether the replay holds enough for a batch."""
 
-    def form(self, epoch: int) -> str:
-        """Which of its forms a step has in an epoch; within one, it is always the same operations."""
-        return "whole"
+    def form(self, epoch: int) -> Form:
+        """Which parts of its steps rest in an epoch."""
+        return WHOLE
 
     @abstractmethod
     def draw(self, random: Randomness) -> Drawn:
         """Choose a batch and bring it to the device, with all random numbers but those of dropout."""
 
     @abstractmethod
-    def compute(self, batch: Any, form: str) -> Computed:
+    def compute(self, batch: Any, form: Form) -> Computed:
         """Compute the loss of a batch: operations on tensors only, without a look at their values."""
 
     def train(self, random: Randomness, epoch: int) -> Generator[None, None, dict[str, float]]:
@@ -141,13 +147,13 @@ class Component(ABC):
             drawn.read_back(losses)
         return scalars
 
-    def _updater(self, form: str) -> Callable[[Any], tuple[dict[str, Tensor], Tensor | None]]:
+    def _updater(self, form: Form) -> Callable[[Any], tuple[dict[str, Tensor], Tensor | None]]:
         update = partial(self._update, form=form)
         if self._captured is None:
             return update
         return self._captured.setdefault(form, Captured(update, self._device))
 
-    def _update(self, batch: Any, form: str) -> tuple[dict[str, Tensor], Tensor | None]:
+    def _update(self, batch: Any, form: Form) -> tuple[dict[str, Tensor], Tensor | None]:
         """All of a step that happens on the device; scalars to report and the loss of each window."""
         with tf32_products(self._precision):
             with autocast(self._precision, self._device):

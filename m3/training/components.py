@@ -15,9 +15,10 @@ from m3.nn.distributions import DrawnUniforms, Uniforms
 from m3.nn.host import upload
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
-from m3.tokenizers.image_vqvae import ImageTokenizer, Perceptual
-from m3.training.component import Component, Computed, Drawn
+from m3.tokenizers.base import ImageTokenizer, Perceptual
+from m3.training.component import WHOLE, Component, Computed, Drawn, Form
 from m3.training.replay_tokens import ReplayTokens
+from m3.training.schedule import is_curious
 from m3.training.state import to_arrays, to_tensors
 from m3.world_model.imagination import Imagination
 from m3.world_model.losses import WorldModelBatch, world_model_losses
@@ -48,10 +49,10 @@ class TokenizerComponent(Component):
         rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
         return Drawn(upload(self._replay.observations_at(rows)["image"], self._device))
 
-    def compute(self, batch: Tensor, form: str) -> Computed:
+    def compute(self, batch: Tensor, form: Form) -> Computed:
         """From frames, uint8 (B, 3n, H, W)."""
         losses = self._image.losses(batch, self._perceptual)
-        return Computed(sum(losses, start=torch.zeros((), device=self._device)), losses._asdict())
+        return Computed(sum(losses.values(), start=torch.zeros((), device=self._device)), losses)
 
 
 class WorldModelComponent(Component):
@@ -65,6 +66,7 @@ class WorldModelComponent(Component):
             "world_model", agent.world_model, part.schedule, part.optimizer, settings.precision, device, decay_all=False
         )
         self._agent = agent
+        self._settings = settings
         self._sequences = settings.sequences
         self._replay = replay
         self._tokens = tokens
@@ -86,9 +88,13 @@ class WorldModelComponent(Component):
         )
         return Drawn(batch, lambda losses: self.sampler.update(ids, losses))
 
-    def compute(self, batch: WorldModelBatch, form: str) -> Computed:
+    def form(self, epoch: int) -> Form:
+        return WHOLE if is_curious(self._settings, epoch) else WHOLE | {"curiosity"}
+
+    def compute(self, batch: WorldModelBatch, form: Form) -> Computed:
         codebooks, context_length = self._agent.tokenizer.codebooks, self._sequences.context_length
-        losses = world_model_losses(self._agent.world_model, batch, codebooks, context_length)
+        curious = "curiosity" not in form
+        losses = world_model_losses(self._agent.world_model, batch, codebooks, context_length, curious)
         scalars = {
             "observation_loss": losses.observations,
             "reward_loss": losses.rewards,
@@ -123,6 +129,7 @@ class ControllerComponent(Component):
     def __init__(
         self, agent: Agent, settings: RunSettings, replay: Replay, tokens: ReplayTokens, device: torch.device
     ) -> None:
+        self._run = settings
         self._settings = settings.controller
         part = settings.controller
         super().__init__("controller", agent.actor_critic, part.schedule, part.optimizer, settings.precision, device)
@@ -138,8 +145,9 @@ class ControllerComponent(Component):
     def ready(self) -> bool:
         return self._replay.num_windows >= self.schedule.batch_size
 
-    def form(self, epoch: int) -> str:
-        return "critic alone" if epoch < self._first_actor_epoch else "whole"
+    def form(self, epoch: int) -> Form:
+        actor = WHOLE if epoch >= self._first_actor_epoch else WHOLE | {"actor"}
+        return actor if is_curious(self._run, epoch) else actor | {"curiosity"}
 
     def draw(self, random: Randomness) -> Drawn:
         ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
@@ -152,11 +160,11 @@ class ControllerComponent(Component):
         uniforms = torch.rand(len(ids), numbers, generator=random.torch, device=self._device)
         return Drawn(ControllerBatch(tokens, actions, mask, uniforms))
 
-    def compute(self, batch: ControllerBatch, form: str) -> Computed:
-        trajectory = self.rollout(batch, DrawnUniforms(batch.uniforms))
+    def compute(self, batch: ControllerBatch, form: Form) -> Computed:
+        trajectory = self.rollout(batch, DrawnUniforms(batch.uniforms), "curiosity" not in form)
         losses = behavior_losses(self._agent.actor_critic, trajectory, self._settings, self._return_range)
         actor_losses = {"actor_loss": losses.actor, "entropy_loss": -self._settings.entropy_weight * losses.entropy}
-        if form != "whole":
+        if "actor" in form:
             actor_losses = {name: torch.zeros_like(loss) for name, loss in actor_losses.items()}
         scalars = {
             **actor_losses,
@@ -170,10 +178,10 @@ class ControllerComponent(Component):
         }
         return Computed(sum(actor_losses.values(), start=losses.critic), scalars)
 
-    def rollout(self, batch: ControllerBatch, uniforms: Uniforms) -> Trajectory:
-        """Imagine what follows a batch's windows."""
+    def rollout(self, batch: ControllerBatch, uniforms: Uniforms, curious: bool = True) -> Trajectory:
+        """Imagine what follows a batch's windows; without curiosity, no disagreement is computed and all of it is 0."""
         agent = self._agent
-        curious = self._settings.intrinsic_weight > 0
+        curious = curious and self._settings.intrinsic_weight > 0
         imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, uniforms, curious)
         state, start = start_imagination(
             agent.actor_critic,

@@ -27,6 +27,12 @@ def parts_of_epoch(settings: RunSettings, epoch: int) -> dict[str, int]:
     return parts
 
 
+def is_curious(settings: RunSettings, epoch: int) -> bool:
+    """Tell whether curiosity counts in an epoch; it may stop when collecting stops (Simulus-A)."""
+    last = settings.collection.last_epoch
+    return last is None or epoch <= last or not settings.controller.curiosity_while_collecting_only
+
+
 class Progress(Protocol):
     """Does the work of an epoch for the trainer, and times it."""
 

@@ -9,7 +9,7 @@ from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.environments import Environment, VectorEnvironment
 from m3.seeding import Randomness, derive, randomness
-from m3.tokenizers.image_vqvae import Perceptual
+from m3.tokenizers.base import Perceptual
 from m3.training.collector import Collector
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent

@@ -11,10 +11,9 @@ from torch import Tensor
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
 from m3.config.schema import Sequences
-from m3.nn.distributions import Uniforms, symexp
+from m3.nn.distributions import Uniforms
 from m3.runs.loading import LoadedAgent
-from m3.specs import Modality, Observation
-from m3.tokenizers.image_vqvae import ImageTokenizer
+from m3.specs import Observation
 from m3.world_model.imagination import Imagination, ImaginedState
 
 Tokens = Mapping[str, Tensor]
@@ -32,18 +31,7 @@ def to_tokens(agent: Agent, observation: Observation) -> Tokens:
 @torch.no_grad()
 def to_observation(agent: Agent, tokens: Tokens) -> Observation:
     """Decode the tokens of one step to a raw observation: what is left of it after the tokenizer."""
-    views = agent.tokenizer.decode(tokens)
-    raw = {}
-    for name, module in agent.tokenizer.modalities.items():
-        view = views[name]
-        if isinstance(module, ImageTokenizer):
-            images = module.reconstruct(view.reshape(-1, module.tokens.code_size, *view.shape[-2:]))
-            raw[name] = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().flatten(0, 1)
-        elif name == Modality.VECTOR:
-            raw[name] = symexp(view)[0]
-        else:
-            raw[name] = view[0] if name == Modality.TOKEN_2D else view[0, :, 0]
-    return {name: value.cpu().numpy() for name, value in raw.items()}
+    return {name: value[0].cpu().numpy() for name, value in agent.tokenizer.reconstruct(tokens).items()}
 
 
 @dataclass(frozen=True)

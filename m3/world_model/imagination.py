@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from m3.nn.distributions import Uniforms, sample_categorical, sample_columns
-from m3.nn.retnet import Memory
+from m3.world_model.sequence import Memory
 from m3.world_model.world_model import WorldModel
 
 
@@ -89,5 +89,4 @@ class Imagination:
     def predict(self, memory: Memory, tokens: Mapping[str, Tensor], actions: Tensor) -> tuple[Tensor, Memory]:
         """Feed whole blocks; prediction outputs (B, K, E) of the step after them, and the memory."""
         blocks = self._model.embed(tokens, actions, self._codebooks)
-        outputs, memory = self._model.predict(blocks, memory, predictions=1)
-        return outputs[:, 0], memory
+        return self._model.extend(blocks, memory)

@@ -48,16 +48,20 @@ def _mean_per_window(losses: Tensor, weights: Tensor) -> Tensor:
 
 
 def world_model_losses(
-    model: WorldModel, batch: WorldModelBatch, codebooks: Mapping[str, Tensor], context_length: int
+    model: WorldModel,
+    batch: WorldModelBatch,
+    codebooks: Mapping[str, Tensor],
+    context_length: int,
+    curious: bool = True,
 ) -> WorldModelLosses:
     """All losses of a batch (M3 section 3.2).
 
     Observations count from step ``context_length`` on; rewards and terminations of step t count where t and
-    t + 1 are real.
+    t + 1 are real. The ensemble, if the model has one, learns where ``curious``.
     """
     blocks = model.embed({name: t[:, :-1] for name, t in batch.tokens.items()}, batch.actions[:, :-1], codebooks)
     steps = blocks.shape[1]
-    outputs, _ = model.predict(blocks, model.empty_memory(), steps)
+    outputs = model.predict(blocks, steps)
 
     predicted = model.split(outputs[:, context_length - 1 :])
     targets = {name: t[:, context_length:] for name, t in batch.tokens.items()}
@@ -77,7 +81,8 @@ def world_model_losses(
         end_logits.flatten(0, 1), batch.terminated[:, :-1].long().flatten(), reduction="none"
     ).view_as(followed)
 
-    curiosity = model.curiosity.loss(predicted, targets, observed) if model.curiosity else followed.new_zeros(())
+    ensemble = model.curiosity if curious else None
+    curiosity = ensemble.loss(predicted, targets, observed) if ensemble else followed.new_zeros(())
     return WorldModelLosses(
         observations=_mean(step_losses, observed),
         rewards=_mean(reward_losses, followed),

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from m3.config.schema import WorldModelSettings
 from m3.nn.distributions import ScalarHead, reward_head
 from m3.nn.heads import token_head
-from m3.nn.retnet import Memory, RetNet
 from m3.specs import ActionSpec
 from m3.tokenizers.base import TokenSpec
 from m3.world_model.curiosity import Curiosity
 from m3.world_model.embedding import ObservationEmbedding, action_embedding
+from m3.world_model.sequence import KINDS, BlockShape, Memory, SequenceModel
 
 
 class RewardHead(nn.Module):
@@ -28,10 +28,11 @@ class RewardHead(nn.Module):
 
 
 class WorldModel(nn.Module):
-    """Embeddings, retentive network, and heads on the prediction outputs.
+    """Embeddings, sequence model, and heads on the prediction outputs.
 
     Args:
         settings: sizes.
+        window: steps of the windows on which it trains.
         specs: token layout per modality, in block order.
         actions: the action space.
         continuous_actions: "tokens" or "projection".
@@ -41,56 +42,51 @@ class WorldModel(nn.Module):
     def __init__(
         self,
         settings: WorldModelSettings,
+        window: int,
         specs: Mapping[str, TokenSpec],
         actions: ActionSpec,
         continuous_actions: str,
         regression: str,
     ) -> None:
         super().__init__()
-        width = settings.width
+        self.width = width = settings.width
         self.specs = dict(specs)
         self.observation_tokens = sum(spec.count for spec in specs.values())
         self.observation_embedding = ObservationEmbedding(specs, width, settings.shared_embeddings)
         self.action_embedding = action_embedding(actions, width, continuous_actions)
-        block = self.observation_tokens + self.action_embedding.tokens
-        self.placeholders = nn.Embedding(block, width)
-        self.retnet = RetNet(
-            settings.layers,
-            settings.heads,
-            width,
-            settings.dropout,
-            (settings.decay_scale_min, settings.decay_scale_max),
-            block,
-        )
+        block = BlockShape(self.observation_tokens + self.action_embedding.tokens, self.observation_tokens, window)
+        self.sequence: SequenceModel = KINDS[settings.sequence.kind](settings, block)
         self.observation_heads = nn.ModuleDict(
             {name: token_head(width, sum(spec.vocabularies)) for name, spec in specs.items()}
         )
         self.reward_head = RewardHead(width, regression)
         self.end_head = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, 2))
         self.curiosity = Curiosity(specs, width) if settings.curiosity else None
+        self.register_load_state_dict_pre_hook(_rename_parts)
 
     def embed(self, tokens: Mapping[str, Tensor], actions: Tensor, codebooks: Mapping[str, Tensor]) -> Tensor:
         """Tokens (B, T, K_m, C_m) per modality and actions (B, T, A) to blocks (B, T, L, E)."""
         return torch.cat((self.observation_embedding(tokens, codebooks), self.action_embedding(actions)), dim=-2)
 
-    def empty_memory(self) -> Memory:
-        """The memory before any block."""
-        return self.retnet.empty_memory()
-
-    def predict(self, blocks: Tensor, memory: Memory, predictions: int) -> tuple[Tensor, Memory]:
-        """Feed blocks and predict the steps after the last ones of them.
+    def predict(self, blocks: Tensor, predictions: int) -> Tensor:
+        """Predict the steps after the last ones of a window's blocks, all at once.
 
         Args:
-            blocks: (B, T, L, E) following ``memory``.
-            predictions: P <= T + 1; the last is the step after the last block.
+            blocks: (B, T, L, E).
+            predictions: P, 1 to T + 1; the last is the step after the last block.
 
         Returns:
-            Prediction outputs (B, P, K, E), and the memory after the last block.
+            Prediction outputs (B, P, K, E).
         """
-        placeholders = self.placeholders.weight[: self.observation_tokens]
-        asked = placeholders.expand(len(blocks), predictions, -1, -1)
-        _, outputs, memory = self.retnet(blocks, asked, memory)
-        return outputs, memory
+        return self.sequence(blocks, predictions)
+
+    def empty_memory(self) -> Memory:
+        """The memory before any block."""
+        return self.sequence.empty_memory()
+
+    def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Append blocks (B, n, L, E) to a memory: outputs (B, K, E) for the step after them, and their memory."""
+        return self.sequence.extend(blocks, memory)
 
     def split(self, outputs: Tensor) -> dict[str, Tensor]:
         """Prediction outputs (..., K, E) by modality, (..., K_m, E) each."""
@@ -100,3 +96,10 @@ class WorldModel(nn.Module):
     def observation_logits(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits of the predicted step's tokens per modality, (..., K_m, sum of vocabularies)."""
         return {name: head(outputs[name]) for name, head in self.observation_heads.items()}
+
+
+def _rename_parts(module: nn.Module, state: dict[str, Tensor], prefix: str, *others: object) -> None:
+    """Bring weights from before retention was one of several sequence models under the names of now."""
+    for old, new in (("retnet.", "sequence.network."), ("placeholders.", "sequence.placeholders.")):
+        for name in [name for name in state if name.startswith(prefix + old)]:
+            state[prefix + new + name.removeprefix(prefix + old)] = state.pop(name)

@@ -77,7 +77,7 @@ def test_the_first_action_follows_the_real_steps_and_continues_both_networks_fro
     actions[:, -1] = classes_to_actions(classes, policy.actions)
     context = {name: t[:, -CONTEXT:] for name, t in tokens.items()}
     blocks = model.embed(context, actions[:, -CONTEXT:], agent.tokenizer.codebooks)
-    following = model.predict(blocks, model.empty_memory(), predictions=1)[0][:, 0, -1]
+    following = model.predict(blocks, predictions=1)[:, 0, -1]
     assert_close(trajectory.rewards[:, 0], model.reward_head.scalar.mean(model.reward_head(following)))
 
 

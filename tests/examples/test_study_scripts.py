@@ -100,7 +100,7 @@ def test_the_fault_learns_the_end_of_a_step_from_the_prediction_before_its_actio
         batch = WorldModelBatch(agent.tokenizer.encode(raw), taken, rewards, ends.bool(), mask)
         arguments = (agent.world_model, batch, agent.tokenizer.codebooks, settings.sequences.context_length)
         faulty = faults.losses_with_early_terminations(*arguments)
-        assert faulty.ends.item() == pytest.approx(expected, abs=5e-4)
+        assert faulty.terminations.item() == pytest.approx(expected, abs=5e-4)
         assert faulty.observations == world_model_losses(*arguments).observations
 
 

@@ -86,9 +86,9 @@ def test_memories_stay_float32_over_many_blocks() -> None:
     with torch.no_grad(), autocast("bf16", CPU):
         memory = agent.world_model.empty_memory()
         for _ in range(20):
-            _, memory = agent.world_model.predict(blocks, memory, predictions=1)
+            _, memory = agent.world_model.extend(blocks, memory)
     assert {layer.dtype for layer in memory.layers} == {torch.float32}
-    assert memory.position == 20 * STEPS * agent.world_model.retnet.tokens_per_block
+    assert memory.position == 20 * STEPS * blocks.shape[2]
 
 
 def test_frames_have_the_same_tokens_in_bf16() -> None:

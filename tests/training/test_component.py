@@ -119,7 +119,7 @@ def test_the_world_model_decays_matrices_and_convolutions_only(task: str) -> Non
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     embeddings = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
-    assert {"placeholders.weight", "observation_embedding.tables.vector.tables.0.weight"} <= embeddings
+    assert {"sequence.placeholders.weight", "observation_embedding.tables.vector.tables.0.weight"} <= embeddings
     for name, parameter in model.named_parameters():
         is_matrix = name.endswith("weight") and "norm" not in name and parameter.dim() > 1 and name not in embeddings
         assert_close(parameter, before[name] * (1 - 0.1 * 0.05) if is_matrix else before[name], msg=name)

@@ -12,9 +12,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy_runs import toy_settings, toy_trainer
 
+import m3.agent.behavior
+import m3.training.components
+from m3.agent.behavior import Trajectory
 from m3.errors import UserError
 from m3.runs.progress import finish
 from m3.seeding import Randomness, randomness
+from m3.training.component import WHOLE
 from m3.training.components import WorldModelComponent
 from m3.training.trainer import Trainer
 from m3.world_model.imagination import Imagination
@@ -88,7 +92,7 @@ def test_priorities_land_on_the_very_windows_of_the_batch(task: str) -> None:
     assert isinstance(component, WorldModelComponent)
     for step in range(3):
         drawn = component.draw(new_random(step))
-        losses = component.compute(drawn.batch, "whole").per_window
+        losses = component.compute(drawn.batch, WHOLE).per_window
         assert drawn.read_back is not None
         drawn.read_back(losses.numpy())
     weights = component.sampler.state_dict()["weights"]
@@ -102,7 +106,7 @@ def test_priorities_land_on_the_very_windows_of_the_batch(task: str) -> None:
 def test_a_window_whose_loss_is_not_finite_stops_the_run() -> None:
     trainer = collected("terminating")
     with torch.no_grad():
-        trainer.agent.world_model.placeholders.weight.fill_(math.nan)
+        trainer.agent.world_model.reward_head.hidden[0].weight.fill_(math.nan)
     with pytest.raises(UserError, match="world_model diverged in epoch 3"):
         train(trainer, "world_model")
 
@@ -258,3 +262,56 @@ def test_the_controller_burns_in_on_the_steps_before_its_windows() -> None:
         trainer = collected("terminating", sequences={"burn_in": burn_in})
         values.append(train(trainer, "controller")["controller/value"])
     assert values[0] != values[1]
+
+
+def with_curiosity_until_epoch_3() -> Trainer:
+    return collected(
+        "vector",
+        collection={"last_epoch": 3},
+        controller={"curiosity_while_collecting_only": True, "extrinsic_weight": 5.0},
+    )
+
+
+def test_the_ensemble_stays_as_it_is_once_collecting_has_stopped() -> None:
+    trainer = with_curiosity_until_epoch_3()
+    before = parameters_of(trainer)
+    train(trainer, "world_model", epoch=3)
+    curious = parameters_of(trainer)
+    scalars = train(trainer, "world_model", epoch=4)
+    after = parameters_of(trainer)
+    assert any("curiosity" in name for name in changed(before, curious))
+    assert not [name for name in changed(curious, after) if "curiosity" in name]
+    assert any(name.startswith("world_model.retnet") for name in changed(curious, after))
+    assert scalars["world_model/curiosity_loss"] == 0
+    parts = ("observation_loss", "reward_loss", "end_loss")
+    assert scalars["world_model/loss"] == pytest.approx(sum(scalars[f"world_model/{part}"] for part in parts))
+
+
+def test_imagined_rewards_are_the_weighted_predicted_ones_once_collecting_has_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer = with_curiosity_until_epoch_3()
+    assert train(trainer, "controller", epoch=3)["controller/disagreement"] > 0
+    seen: list[Tensor] = []
+    lambda_returns, losses = m3.agent.behavior.lambda_returns, m3.training.components.behavior_losses
+
+    def noted_returns(rewards: Tensor, *others: Any) -> Tensor:
+        seen.append(rewards)
+        return lambda_returns(rewards, *others)
+
+    def noted_losses(policy: Any, trajectory: Trajectory, *others: Any) -> Any:
+        seen.append(5 * trajectory.rewards)
+        return losses(policy, trajectory, *others)
+
+    monkeypatch.setattr(m3.agent.behavior, "lambda_returns", noted_returns)
+    monkeypatch.setattr(m3.training.components, "behavior_losses", noted_losses)
+    assert train(trainer, "controller", epoch=4)["controller/disagreement"] == 0
+    assert len(seen) == 4
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[2], seen[3])
+
+
+def test_curiosity_goes_on_where_nothing_else_is_asked_for() -> None:
+    trainer = collected("vector", collection={"last_epoch": 3})
+    assert train(trainer, "world_model", epoch=4)["world_model/curiosity_loss"] > 0
+    assert train(trainer, "controller", epoch=4)["controller/disagreement"] > 0

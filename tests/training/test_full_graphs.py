@@ -21,6 +21,7 @@ from m3.nn.distributions import DrawnUniforms
 from m3.nn.precision import autocast
 from m3.runs.progress import finish
 from m3.seeding import Randomness, randomness
+from m3.training.component import WHOLE, Form
 from m3.training.trainer import Trainer
 from m3.world_model.imagination import Imagination
 
@@ -52,7 +53,7 @@ def small_trainer(task: str) -> Trainer:
     return trainer
 
 
-def losses_of(trainer: Trainer, component: str, form: str = "whole") -> Target:
+def losses_of(trainer: Trainer, component: str, form: Form = WHOLE) -> Target:
     part = trainer.components[component]
     return (lambda batch: part.compute(batch, form)), (part.draw(new_random()).batch,)
 
@@ -121,7 +122,9 @@ def encoding(trainer: Trainer) -> Target:
 TARGETS: dict[str, Callable[[Trainer], Target]] = {
     "losses of the world model": lambda trainer: losses_of(trainer, "world_model"),
     "actor-critic update": lambda trainer: losses_of(trainer, "controller"),
-    "critic's warm-up": lambda trainer: losses_of(trainer, "controller", "critic alone"),
+    "critic's warm-up": lambda trainer: losses_of(trainer, "controller", WHOLE | {"actor"}),
+    "losses without curiosity": lambda trainer: losses_of(trainer, "world_model", WHOLE | {"curiosity"}),
+    "update without curiosity": lambda trainer: losses_of(trainer, "controller", WHOLE | {"curiosity"}),
     "burn-in": burn_in,
     "imagined step": imagined_step,
     "imagination": imagination_loop,

@@ -111,7 +111,7 @@ def test_forecasts_of_a_followed_stream_are_those_of_the_whole_window(agent: Loa
     window = {name: torch.stack([step[name] for step in tokens[:-1]], dim=1) for name in tokens[0]}
     with torch.no_grad():
         blocks = model.embed(window, actions.swapaxes(0, 1), tokenizer.codebooks)
-        outputs, _ = model.predict(blocks, model.empty_memory(), predictions=1)
+        outputs = model.predict(blocks, predictions=1)
         expected = model.reward_head.scalar.mean(model.reward_head(outputs[0, -1, -1:]))
     assert forecast.reward == pytest.approx(float(expected[0]), abs=1e-5)
 

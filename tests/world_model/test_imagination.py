@@ -33,7 +33,7 @@ def parallel_outputs(agent: Agent, tokens: dict[str, Tensor], actions: Tensor) -
     """Prediction outputs (B, T, K, E) of the steps after each block, all at once as in training."""
     model = agent.world_model
     blocks = model.embed(tokens, actions, agent.tokenizer.codebooks)
-    return model.predict(blocks, model.empty_memory(), actions.shape[1])[0]
+    return model.predict(blocks, actions.shape[1])
 
 
 @pytest.mark.parametrize("task", ["mixed", "vector", "image"])

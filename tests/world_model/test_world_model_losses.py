@@ -45,7 +45,7 @@ def prediction(agent: Agent, batch: WorldModelBatch, window: int, step: int) -> 
     model = agent.world_model
     past = {name: t[window : window + 1, :step] for name, t in batch.tokens.items()}
     blocks = model.embed(past, batch.actions[window : window + 1, :step], agent.tokenizer.codebooks)
-    return model.predict(blocks, model.empty_memory(), predictions=1)[0][0, 0]
+    return model.predict(blocks, predictions=1)[0, 0]
 
 
 def observation_loss(agent: Agent, batch: WorldModelBatch, window: int, step: int) -> Tensor:

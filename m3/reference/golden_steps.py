@@ -1,0 +1,118 @@
+"""Optimiser steps of one component on one batch, again and again, against those of the authors' Simulus-A."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m3.data.replay import Replay
+from m3.reference.golden import Comparison, GoldenFile, compare_absolute, compare_relative
+from m3.reference.golden_agent import Loaded, load_agent
+from m3.reference.golden_training import train_one_step
+from m3.reference.weights import from_reference
+from m3.seeding import Randomness, randomness
+from m3.training.component import WHOLE, Component, Drawn
+from m3.training.components import TokenizerComponent
+
+_CPU = torch.device("cpu")
+_GRADIENT_TOLERANCE = 1e-5
+_SHARE_OF_LEARNING_RATE = 0.1
+"""How far a parameter may be off after all steps, in learning rates."""
+
+
+class _SameFrames(TokenizerComponent):
+    """The tokenizer's component, with the same frames in every step."""
+
+    frames: Tensor
+
+    def draw(self, random: Randomness) -> Drawn:
+        return Drawn(self.frames)
+
+
+def repeated_step_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
+    """Repeat the optimiser steps that a file of an agent has, and compare losses, gradients and parameters."""
+    if "training/tokenizer/losses" in golden:
+        yield from _tokenizer_comparisons(golden)
+
+
+def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
+    loaded = load_agent(golden)
+    image = loaded.agent.tokenizer.image
+    assert image is not None
+    component = _SameFrames(image, loaded.settings, _empty_replay(loaded), None, _CPU)
+    component.frames = golden.tensor("batch/image_uint8").flatten(0, 1)
+    given = json.loads(str(golden["config"]))["tok_train"]
+    yield from _comparisons(golden, "tokenizer", "tokenizer.tokenizers.image.", loaded, component, ["loss"], given)
+
+
+def _empty_replay(loaded: Loaded) -> Replay:
+    return Replay(loaded.observations, loaded.actions, loaded.settings.sequences.context_length, capacity_bytes=1 << 20)
+
+
+def _comparisons(
+    golden: GoldenFile,
+    part: str,
+    prefix: str,
+    loaded: Loaded,
+    component: Component,
+    losses: Sequence[str],
+    given: Mapping[str, Any],
+) -> Iterator[Comparison]:
+    """Train a component and compare.
+
+    Args:
+        golden: the file, whose losses have a column for each of ``losses``, or are of one loss.
+        part: of the file, below ``training/``.
+        prefix: of the reference's names, which the file leaves out.
+        loaded: the agent.
+        component: draws the same batch in every step.
+        losses: our names of the losses among a step's scalars.
+        given: steps, learning rate, weight decay and clip.
+    """
+    section = f"training/{part}"
+    expected = {
+        kind: _translated(golden.below(f"{section}/{kind}/"), prefix, loaded.agent)
+        for kind in ("gradients", "parameters")
+    }
+    yield _compare_all(
+        f"{section}/gradients", _gradients(component, loaded.agent), expected["gradients"], _GRADIENT_TOLERANCE
+    )
+
+    steps = [train_one_step(component, epoch=step + 1) for step in range(given["steps"])]
+    rows = [[step[name] for name in losses] for step in steps] + [_losses_now(component, losses)]
+    ours = torch.tensor(rows, dtype=torch.float64)
+    name = f"{section}/losses"
+    yield compare_relative(name, ours.reshape(golden[name].shape), golden[name])
+    norms = torch.tensor([step["gradient_norm"] for step in steps], dtype=torch.float64)
+    yield compare_relative(f"{section}/gradient_norms", norms, golden[f"{section}/gradient_norms"])
+    tolerance = _SHARE_OF_LEARNING_RATE * given["lr"]
+    yield _compare_all(f"{section}/parameters", loaded.agent.state_dict(), expected["parameters"], tolerance)
+
+
+def _translated(values: Mapping[str, Tensor], prefix: str, agent: nn.Module) -> dict[str, Tensor]:
+    return from_reference({prefix + name: value for name, value in values.items()}, agent.state_dict()).weights
+
+
+def _gradients(component: Component, agent: nn.Module) -> dict[str, Tensor]:
+    """The gradients of the batch before any step, and before clipping."""
+    batch = component.draw(randomness(_CPU, 0)).batch
+    component.compute(batch, WHOLE).loss.backward()
+    return {name: p.grad.clone() for name, p in agent.named_parameters() if p.grad is not None}
+
+
+@torch.no_grad()
+def _losses_now(component: Component, losses: Sequence[str]) -> list[float]:
+    computed = component.compute(component.draw(randomness(_CPU, 0)).batch, WHOLE)
+    scalars = {**computed.scalars, "loss": computed.loss}
+    return [float(scalars[name]) for name in losses]
+
+
+def _compare_all(name: str, ours: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float) -> Comparison:
+    """Compare many tensors by the largest difference of all."""
+    if missing := sorted(expected.keys() - ours.keys()):
+        return Comparison(f"{name} ({missing[0]} has none)", float("inf"), 0.0)
+    order = sorted(expected)
+    flat = torch.cat([expected[key].flatten() for key in order])
+    return compare_absolute(name, torch.cat([ours[key].flatten() for key in order]), flat.numpy(), tolerance)

@@ -1,0 +1,136 @@
+"""Sequence models: what predicts a step from the blocks before it. A new one is a class here and a line at the end."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from m3.config import schema
+from m3.config.schema import WorldModelSettings
+from m3.errors import UserError
+from m3.nn.attention import AttentionNet
+from m3.nn.retnet import RetNet
+from m3.python_files import execute
+
+
+class BlockShape(NamedTuple):
+    """Sizes of blocks and windows: L tokens of a block, of them K of its observation; T blocks of a window."""
+
+    tokens: int
+    observation_tokens: int
+    window: int
+
+
+Memory = Any
+"""What a sequence model knows of the blocks so far. Others only hand it back."""
+
+
+class SequenceModel(nn.Module):
+    """From blocks of tokens to outputs that predict the steps after them (POP: all K tokens of a step in parallel).
+
+    What it predicts of step t depends on the blocks 0 .. t-1 only. Both methods give the same for the same blocks, but
+    for dropout. Every kind is called with the world model's settings and the :class:`BlockShape`.
+    """
+
+    @abstractmethod
+    def forward(self, blocks: Tensor, predictions: int) -> Tensor:
+        """Predict many steps at once, as training does.
+
+        Args:
+            blocks: from the start of a window, (B, T, L, E), embedded.
+            predictions: P, 1 to T + 1; the last is the step after the last block.
+
+        Returns:
+            Outputs (B, P, K, E), with gradients.
+        """
+
+    @abstractmethod
+    def empty_memory(self) -> Memory:
+        """The memory before any block."""
+
+    @abstractmethod
+    def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Append blocks and predict the step after them, as imagination does.
+
+        Args:
+            blocks: that follow ``memory``, (B, n, L, E), embedded.
+            memory: from :meth:`empty_memory` or of an earlier call. It stays as it is, and may be used again.
+
+        Returns:
+            Outputs (B, K, E), and the memory after the last block.
+        """
+
+
+class Retention(SequenceModel):
+    """The retentive network of M3 (section 3.2). Its memory is one matrix per head and layer, however many blocks."""
+
+    def __init__(self, settings: WorldModelSettings, shape: BlockShape) -> None:
+        super().__init__()
+        sizes = settings.layers, settings.heads, settings.width, settings.dropout
+        self._predicted = shape.observation_tokens
+        self.placeholders = nn.Embedding(shape.tokens, settings.width)
+        self.network = RetNet(*sizes, settings.decay_scales, shape.tokens)
+
+    def forward(self, blocks: Tensor, predictions: int) -> Tensor:
+        return self.outputs(blocks, predictions, of_blocks=False)[1]
+
+    def outputs(self, blocks: Tensor, predictions: int, of_blocks: bool) -> tuple[Tensor, Tensor]:
+        """The same, beside the blocks' own outputs (B, T, L, E) where asked for, which nothing uses."""
+        asked = self._asked(len(blocks), predictions)
+        return self.network(blocks, asked, self.network.empty_memory(), of_blocks)[:2]
+
+    def empty_memory(self) -> Memory:
+        return self.network.empty_memory()
+
+    def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        _, outputs, memory = self.network(blocks, self._asked(len(blocks), 1), memory)
+        return outputs[:, 0], memory
+
+    def _asked(self, batch: int, predictions: int) -> Tensor:
+        return self.placeholders.weight[: self._predicted].expand(batch, predictions, -1, -1)
+
+
+class Attention(SequenceModel):
+    """The attention of Simulus-A. Its memory is the keys and values of all blocks, with room for those of a window."""
+
+    def __init__(self, settings: WorldModelSettings, shape: BlockShape) -> None:
+        super().__init__()
+        assert isinstance(settings.sequence, schema.Attention)
+        sizes = settings.layers, settings.heads, settings.width, settings.dropout
+        room = (shape.window - 1) * shape.tokens + shape.observation_tokens
+        self.placeholders = nn.Parameter(torch.randn(shape.observation_tokens, settings.width) * 0.02)
+        self.network = AttentionNet(*sizes, shape.tokens, room, getattr(torch, settings.sequence.cache))
+
+    def forward(self, blocks: Tensor, predictions: int) -> Tensor:
+        return self.outputs(blocks, predictions, of_blocks=False)[1]
+
+    def outputs(self, blocks: Tensor, predictions: int, of_blocks: bool) -> tuple[Tensor, Tensor]:
+        """The same, beside the blocks' own outputs (B, T, L, E) where asked for, which nothing uses."""
+        return self.network(blocks, self.placeholders.expand(len(blocks), predictions, -1, -1), of_blocks)
+
+    def empty_memory(self) -> Memory:
+        return self.network.empty_memory()
+
+    def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        return self.network.extend(blocks, self.placeholders.expand(len(blocks), -1, -1), memory)
+
+
+def _own(settings: WorldModelSettings, shape: BlockShape) -> SequenceModel:
+    """Make the sequence model that a file of the user's defines."""
+    own = settings.sequence
+    assert isinstance(own, schema.OwnSequenceModel)
+    setting = "world_model.sequence.model"
+    file, _, name = own.model.rpartition(":")
+    made = getattr(execute(Path(file), setting), name, None)
+    if not (isinstance(made, type) and issubclass(made, SequenceModel)):
+        raise UserError(f"{setting}: {file} has no class {name} that extends m3.world_model.sequence.SequenceModel")
+    try:
+        return made(settings, shape, **own.options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{setting}: {own.model} cannot be made: {error}") from error
+
+
+KINDS = {"retention": Retention, "attention": Attention, "own": _own}
+"""By the kind that ``world_model.sequence`` names."""
