@@ -1,6 +1,7 @@
 """What an experiment comes to as files: the names that the rules give to them."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -97,6 +98,11 @@ def train_command(plan: Plan, is_slurm_job: bool) -> str:
 def evaluate_command(plan: Plan, is_slurm_job: bool) -> str:
     """What evaluates a run; Slurm gives its jobs their GPUs itself."""
     return _with_gpu(plan.experiment.commands.evaluate, is_slurm_job)
+
+
+def program_command(is_slurm_job: bool) -> str:
+    """What lets a variant's own program train and evaluate a run."""
+    return _with_gpu("python -u -m m3 run-program", is_slurm_job)
 
 
 def diagnose_command(is_slurm_job: bool) -> str:
@@ -198,10 +204,19 @@ def table_files(analysis: Analysis) -> dict[str, str]:
     return _product_files(analysis, catalog.tables(len(analysis.variants)), catalog.TABLE_SUFFIXES, "{benchmark}/")
 
 
+def variant_pattern(plan: Plan, own_program: bool) -> str:
+    """A regular expression of the variants that have a program of their own, or of those that M3 trains."""
+    names = [name for name, variant in plan.variants.items() if (variant.command is not None) == own_program]
+    return "|".join(map(re.escape, names)) or "(?!)"  # the last matches nothing
+
+
 def diagnosed_runs(plan: Plan, analysis: Analysis) -> list[Run]:
     """The own runs of an analysis that train a world model; in partial figures, those that have one."""
     trained = [
-        run for run in analysis.runs if plan.runs[run].world_model.schedule.start_after_epoch < plan.runs[run].epochs
+        run
+        for run in analysis.runs
+        if plan.runs[run].command is None
+        and plan.runs[run].world_model.schedule.start_after_epoch < plan.runs[run].epochs
     ]
     if not plan.experiment.partial:
         return trained

@@ -11,6 +11,8 @@ ADDED: dict[str, Any] = {
     "world_model.sequence": {"kind": "retention"},
     "controller.curiosity_while_collecting_only": False,
     "tokenizer.quantizer": {"kind": "vq"},
+    "command": None,
+    "options": {},
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

@@ -6,6 +6,7 @@ Settings come in layers: the defaults of ``RunSettings`` < config/benchmarks/{be
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from m3.config.experiment import Benchmark, Run, Variant
 from m3.config.layers import Layer, validate
@@ -64,10 +65,16 @@ def run_settings(
         Layer(variant_file, variant.benchmarks.get(run.benchmark, {}), f"benchmarks.{run.benchmark}"),
         *overrides,
     ]
-    given = {**run._asdict(), "training_version": TRAINING_VERSION}
+    given: dict[str, Any] = {**run._asdict(), "training_version": TRAINING_VERSION}
     for layer in layers:
+        if "command" in layer.content:
+            raise UserError(f"{layer.name(('command',))}: belongs at the top of a variant's file, beside its label")
         for key in layer.content.keys() & given.keys():
             raise UserError(f"{layer.name((key,))}: is part of what a run is and cannot be set")
+    if variant.command is not None:
+        given["command"] = variant.command
+    elif reader_less := [layer for layer in layers if layer.content.get("options")]:
+        raise UserError(f"{reader_less[-1].name(('options',))}: variant {run.variant!r} has no command to read them")
     return validate(RunSettings, layers, given)
 
 

@@ -323,6 +323,10 @@ class RunSettings(Settings):
     """Needed where the observation has images."""
     world_model: WorldModelSettings
     controller: ControllerSettings
+    command: str | None = None
+    """The program that trains and evaluates in place of M3; the variant's file gives it."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that program's own."""
 
     @model_validator(mode="after")
     def _curiosity_has_an_ensemble(self) -> "RunSettings":

@@ -73,6 +73,8 @@ def train(
         UserError: something is missing or damaged, memory or disk do not suffice, the folder is of other settings, or
             the time budget does not suffice for an epoch.
     """
+    if settings.command is not None:
+        raise UserError(f"variant {settings.variant!r} has a program of its own: python -m m3 run-program calls it")
     folder, stop, progress = Path(folder), stop or Stop(), RunProgress(settings)
     with ExitStack() as resources:
         lease = _claim(folder, wait, stop, progress)

@@ -55,6 +55,8 @@ OTHER_VALUES = {
     "world_model.sequence": {"kind": "attention", "cache": "bfloat16"},
     "controller.curiosity_while_collecting_only": True,
     "tokenizer.quantizer": {"kind": "fsq", "levels": [4, 4]},
+    "command": "python agent.py",
+    "options": {"learning_rate": 0.1},
 }
 
 

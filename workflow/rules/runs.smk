@@ -33,6 +33,8 @@ rule train:
         metrics=suite.run_file(METRICS),
     log:
         "logs/train/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=False),
     conda:
         "../../envs/train.yaml"
     threads: suite.job_resource(PLAN, "train", "threads")
@@ -60,6 +62,8 @@ rule evaluate:
         scores=suite.run_file(SCORES),
     log:
         "logs/evaluate/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=False),
     priority: 1
     conda:
         "../../envs/train.yaml"
@@ -79,6 +83,35 @@ rule evaluate:
         " --device {resources.device} 2>&1 | tee {log}"
 
 
+# A variant's own program does both, and its results are checked.
+rule run_program:
+    input:
+        settings=ancient(settings_file),
+    output:
+        scores=suite.run_file(SCORES),
+        metrics=suite.run_file(METRICS),
+    log:
+        "logs/run_program/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=True),
+    conda:
+        "../../envs/train.yaml"
+    threads: suite.job_resource(PLAN, "train", "threads")
+    resources:
+        gpu=suite.job_resource(PLAN, "train", "gpu"),
+        mem_mb=suite.job_resource(PLAN, "train", "mem_mb"),
+        runtime=suite.job_resource(PLAN, "train", "runtime"),
+        device=suite.job_device(PLAN, "train"),
+        runs_per_gpu=1,
+    params:
+        run=subpath(output.scores, parent=True),
+        episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
+    shell:
+        suite.program_command(IS_SLURM_JOB)
+        + " --config {input.settings:q} --run {params.run:q} --episodes {params.episodes}"
+        " --device {resources.device:q} 2>&1 | tee {log:q}"
+
+
 # New episodes of the trained agent: how well its world model predicts them.
 rule diagnose:
     input:
@@ -87,6 +120,8 @@ rule diagnose:
         diagnosis=suite.run_file(DIAGNOSIS),
     log:
         "logs/diagnose/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=False),
     conda:
         "../../envs/train.yaml"
     threads: suite.job_resource(PLAN, "evaluate", "threads")
