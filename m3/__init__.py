@@ -1,7 +1,11 @@
 """M3: a modular world-model agent over streams of tokens, and its benchmark suite. docs/api.md lists what is public."""
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 (a copy that was never installed is run by any Python)
+    sys.exit(f"error: M3 needs Python 3.11 or newer, and this is {sys.version.partition(' ')[0]} ({sys.executable})")
 
 if TYPE_CHECKING:
     from m3.environments import make_environment

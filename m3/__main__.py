@@ -1,4 +1,4 @@
-"""``python -m m3 COMMAND``."""
+"""``python -m m3``, the same program as ``m3``."""
 
 import sys
 

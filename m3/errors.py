@@ -1,8 +1,11 @@
 """Errors a user can act on."""
 
+import contextlib
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, requires
 
 MAX_NAMES = 50
 """How many valid names an error lists at most."""
@@ -22,6 +25,8 @@ class ExitStatus(IntEnum):
     """Another process trains the run."""
     FAILED = 5
     """The run is marked as failed: starting again changes nothing until somebody looks at it."""
+    INTERRUPTED = 130
+    """Ctrl-C, as shells count it."""
 
 
 class UserError(ValueError):
@@ -59,6 +64,23 @@ def unknown_name(kind: str, given: str, valid: Iterable[str]) -> UserError:
     more = f", ... ({len(names)} in all)" if len(names) > MAX_NAMES else ""
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(names[:MAX_NAMES])}{more}"
     return UserError(f"unknown {kind} {given!r}: {hint}")
+
+
+_DISTRIBUTIONS = {"PIL": "pillow", "dm_control": "dm-control", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+"""Modules whose package has another name."""
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """Word what to install: the package that is missing, with those that this project uses together with it."""
+    module = (error.name or "").partition(".")[0]
+    name = _DISTRIBUTIONS.get(module, module.replace("_", "-"))
+    extras: dict[str, list[str]] = {}
+    with contextlib.suppress(PackageNotFoundError):
+        for requirement in requires("m3") or []:
+            package, _, extra = requirement.partition(";")
+            extras.setdefault(extra.rpartition("==")[2].strip(" '\""), []).append(re.split(r"[ <>=\[]", package)[0])
+    together = next((packages for packages in extras.values() if name in packages), [name])
+    return f"the package {name} is not installed: pip install {' '.join(together)}"
 
 
 _MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "resource_exhausted")

@@ -60,7 +60,7 @@ class Project:
 
     def scheduled(self, *targets: str, configfile: str = "config/own.yaml") -> Counter[str]:
         """What a dry run would do: "rule task seed" of jobs that belong to a run, else the rule."""
-        result = self.snakemake("-n", *targets, configfile=configfile)
+        result = self.snakemake(*targets, "-n", "--quiet", "host", configfile=configfile)
         assert result.returncode == 0, result.stderr
         jobs: Counter[str] = Counter()
         for rule, block in re.findall(r"^(?:local)?rule (\w+):\n(.*?)\n(?=\S)", result.stdout, re.M | re.S):

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,13 +12,14 @@ from snakemake.io import report
 
 from m3.analysis import catalog
 from m3.config.experiment import Run, Statistics
-from m3.config.plan import Plan
+from m3.config.plan import Plan, words_of
 from m3.errors import UserError, unknown_name
-from m3.files.names import DIAGNOSIS, RESULTS, RUNS, SCORES, WEIGHTS
+from m3.files.names import DIAGNOSIS, LAST_EXPERIMENT, RESULTS, RUNS, SCORES, WEIGHTS
 from m3.files.run_folder import resolved_name
 
 PUBLISHED_BENCHMARKS = ("atari100k", "dmc500k", "craftax1m")
 REPORTED_SUFFIXES = ("png", "html")
+TARGETS = ("all", "runs", "aggregates", "figures", "tables", "diagnosis", "paper_figures", "perceptual_weights")
 Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
 SCORE_TABLE, AGGREGATES, AGGREGATES_CSV = SCORES, "aggregates.h5", "aggregates.csv"
@@ -63,17 +65,46 @@ def is_outdated(settings: str) -> bool:
     return not path.exists() and any((path.parent / name).exists() for name in RESULTS)
 
 
+def asked_runs(arguments: Iterable[str]) -> list[Run]:
+    """Find the runs whose files or jobs Snakemake is asked for: the experiment's, or of other seeds."""
+    runs = []
+    for argument in arguments:
+        names = re.match(rf"{RUNS}/([^/]+)/([^/]+)/([^/]+)/seed-(\d+)/", argument)
+        wildcards = dict(re.findall(r"(benchmark|variant|task|seed)=([^,\s]+)", argument))
+        if names:
+            runs.append(Run(names[1], names[2], names[3], int(names[4])))
+        elif len(wildcards) == len(Run._fields) and wildcards["seed"].isdigit():
+            runs.append(Run(**{**wildcards, "seed": int(wildcards["seed"])}))
+    return runs
+
+
 def check_targets(plan: Plan, targets: Iterable[str]) -> None:
     """Runs asked for by file name must exist; Snakemake itself would not say which of the names is wrong.
 
     Raises:
         UserError: with the nearest run of the experiment.
     """
+    targets = list(targets)
+    check_names(targets)
     known = [run.folder for run in plan.runs]
     for target in targets:
         folder = "/".join(target.split("/")[2:6])
         if target.startswith(f"{RUNS}/") and folder not in known:
             raise unknown_name(f"run of experiment {plan.experiment.name!r}", folder, known)
+
+
+def check_names(arguments: Iterable[str]) -> None:
+    """Targets must be spelt right. Raises UserError with the nearest one for what is near to one."""
+    for argument in arguments:
+        if argument not in TARGETS and get_close_matches(argument, TARGETS, cutoff=0.75):
+            raise unknown_name("target", argument, TARGETS)
+
+
+def note_experiment(file: str) -> None:
+    """Remember the experiment that was used last, for the command `status`."""
+    path = Path(LAST_EXPERIMENT)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{file}\n")
 
 
 def job_resource(plan: Plan, job: Literal["train", "evaluate"], name: str) -> Callable[[Wildcards], int]:
@@ -275,6 +306,21 @@ def _product_files(
             file = report(file, caption=f"../report/{entry.name}.rst", category=analysis.label, labels=labels)
         files[f"{entry.name}_{suffix}"] = file
     return files
+
+
+def change_words(config: Mapping[str, Any]) -> list[str]:
+    """Return the words KEY=VALUE of --config set=..., for the command that resolves a run."""
+    return words_of(config.get("set", ()))
+
+
+def tracking_arguments(plan: Plan) -> list[str]:
+    """Return arguments of train with what the experiment says of tracking; none where it says nothing."""
+    tracking = plan.experiment.tracking
+    if tracking is None:
+        return []
+    names = {"--track": tracking.tool, "--track-project": tracking.project, "--track-group": tracking.group}
+    given = [word for option, value in names.items() if value for word in (option, value)]
+    return given + ["--track-offline"] * tracking.offline
 
 
 def failure_causes(jobs: Iterable[Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The commands, one module each, imported only when theirs is called."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,15 +9,18 @@ from pathlib import Path
 from pkgutil import iter_modules
 from textwrap import indent
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from m3.errors import ExitStatus, UserError, is_out_of_memory, unknown_name
-from m3.files.names import ANY_SETTINGS, RUNS
+from m3.errors import ExitStatus, UserError, is_out_of_memory, missing_package, unknown_name
+from m3.files.names import RUNS
 
-EXAMPLES = f"""\
-python -m m3 resolve --experiment config/quickstart.yaml --benchmark atari100k --variant tiny --task Breakout --seed 0
-python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN
-python -m m3 evaluate --run $RUN --episodes 4
-python -m m3 watch $RUN --dream
+if TYPE_CHECKING:
+    from m3.config.schema import RunSettings
+
+EXAMPLES = """\
+m3 train atari100k/Breakout --variant tiny --episodes 4 controller.discount=0.98 precision=bf16
+m3 status
+m3 watch $RUN --dream
 """
 _RUN = f"RUN={RUNS}/atari100k/tiny/Breakout/seed-0"
 """Stands above examples that have ``$RUN``, so that they work as they are typed."""
@@ -40,7 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0 if given else 2
         if given[0] not in commands():
             raise unknown_name("command", given[0], commands())
-        return _module(given[0]).run(parser_of(given[0]).parse_args(given[1:]))
+        return _module(given[0]).run(parse(given[0], given[1:]))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.FINISHED
+    except ModuleNotFoundError as error:
+        print(f"error: {missing_package(error)}", file=sys.stderr)
+        return ExitStatus.ERROR
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status if isinstance(error, UserError) else ExitStatus.ERROR
@@ -55,13 +68,18 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     """Make what reads a command's arguments."""
     command = _module(name)
     parser = argparse.ArgumentParser(
-        prog=f"python -m m3 {name}",
+        prog=f"m3 {name}",
         description=command.HELP,
         epilog=_examples(command.EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
     return parser
+
+
+def parse(name: str, words: Sequence[str]) -> argparse.Namespace:
+    """Read a command's arguments; options may stand before, between and after the others."""
+    return parser_of(name).parse_intermixed_args(list(words))
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +92,50 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         metavar="EXPERIMENT",
         help="its file (default: %(default)s)",
     )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name one run; :func:`named_run` reads them."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="BENCHMARK/TASK KEY=VALUE",
+        help="the task, for example atari100k/Breakout, and settings that differ, for example controller.discount=0.98",
+    )
+    parser.add_argument("--variant", default="m3", help="how the agent is set up (default: %(default)s, the paper's)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="any number (default: 0)")
+
+
+def named_run(args: argparse.Namespace) -> "RunSettings":
+    """Resolve the settings of the run that the arguments of :func:`add_run` name; an experiment's may join them.
+
+    Raises:
+        UserError: a name, a key or a value is wrong.
+    """
+    from m3.config.experiment import Run
+    from m3.config.loading import load_run
+    from m3.config.one_run import changed_variant, find_task, read_changes
+    from m3.config.plan import load_experiment
+
+    if args.seed < 0:
+        raise UserError(f"--seed must be at least 0, got {args.seed}")
+    benchmark, task, words = args.benchmark, args.task, list(args.words)
+    if benchmark is None and task is None:
+        if not words or "=" in words[0]:
+            raise UserError("which task? for example atari100k/Breakout")
+        benchmark, task = find_task(words.pop(0))
+    if benchmark is None or task is None:
+        raise UserError("--benchmark and --task need each other")
+    variant = args.variant.partition("+")[0]
+    run = Run(benchmark, changed_variant(variant, words), task, args.seed)
+    if args.experiment is None:
+        return load_run(run, changes=read_changes(words))
+    return load_experiment(args.experiment, command_line={"set": words}, more=[run]).runs[run]
+
+
+def default_folder(settings: "RunSettings") -> Path:
+    """Return where a run stands unless told otherwise: where the workflow has it."""
+    return Path(RUNS, settings.benchmark, settings.variant, settings.task, f"seed-{settings.seed}")
 
 
 def variant_labels(pairs: Sequence[str]) -> dict[str, str]:
@@ -101,5 +163,5 @@ def _module(command: str) -> ModuleType:
 
 def _overview() -> str:
     lines = [f"  {name:<15} {_module(name).HELP}" for name in commands()]
-    more = "python -m m3 COMMAND --help tells a command's arguments and gives examples"
-    return "\n".join(["usage: python -m m3 COMMAND ...", "", "commands:", *lines, "", _examples(EXAMPLES), more])
+    more = "m3 COMMAND --help shows a command's arguments, with examples"
+    return "\n".join(["usage: m3 COMMAND ...", "", "commands:", *lines, "", _examples(EXAMPLES), more])

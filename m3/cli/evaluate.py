@@ -2,19 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from m3.files.names import SCORES
+from m3.errors import UserError
+from m3.files.names import METRICS, SCORES, SCORES_FORMAT, WEIGHTS
+
+if TYPE_CHECKING:
+    from m3.config.schema import RunSettings
 
 HELP = "play episodes with a trained run's weights and write every score"
 
 EXAMPLES = """\
-python -m m3 evaluate --run $RUN --episodes 100
+m3 evaluate $RUN
+m3 evaluate --run $RUN --episodes 100 --device auto
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("--episodes", type=int, required=True, metavar="N", help="how many to play")
+    add_run_folder(parser)
+    parser.add_argument("--episodes", type=int, metavar="N", help="how many to play (default: the benchmark's number)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {SCORES} in the run's folder)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
@@ -22,13 +28,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_run_folder(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of a run, as RUN or as --run RUN; :func:`run_folder` reads it."""
+    parser.add_argument("folder", nargs="?", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the same, in another form")
+
+
+def run_folder(args: argparse.Namespace) -> Path:
+    """Return the folder of a run that was given in one of the two forms.
+
+    Raises:
+        UserError: there is no such folder, or none or two were given.
+    """
+    from m3.files.run_folder import nearest_run
+
+    given = [folder for folder in (args.folder, args.run) if folder is not None]
+    if len(given) != 1:
+        raise UserError("which run? give one folder, such as results/runs/atari100k/m3/Breakout/seed-0")
+    [folder] = given
+    if not folder.is_dir():
+        raise nearest_run(folder)
+    return folder
+
+
 def run(args: argparse.Namespace) -> int:
-    from m3.errors import UserError
+    from m3.runs.weights import load_weights
+
+    folder = run_folder(args)
+    episodes = args.episodes
+    if episodes is None or episodes < 1:
+        episodes = final_episodes(load_weights(folder / WEIGHTS).settings, episodes)
+    evaluate_and_report(folder, episodes, args.device, args.deterministic, args.output)
+    return 0
+
+
+def final_episodes(settings: "RunSettings", given: int | None) -> int:
+    """Return how many episodes score a run: those asked for, else its benchmark's number."""
+    from m3.config.loading import load_benchmark
+
+    if given is not None and given < 1:
+        raise UserError(f"--episodes must be at least 1, got {given}")
+    return given or load_benchmark(settings.benchmark).final_episodes
+
+
+def evaluate_and_report(
+    folder: Path, episodes: int, device: str, deterministic: bool, output: Path | None = None
+) -> None:
+    """Score a run, and say the score and where everything is."""
     from m3.runs.evaluate import evaluate
 
-    if args.episodes < 1:
-        raise UserError(f"--episodes must be at least 1, got {args.episodes}")
-    output = args.output or args.run / SCORES
-    evaluate(args.run, args.episodes, output=output, device=args.device, deterministic=args.deterministic)
-    print(f"scores are in {output}")
-    return 0
+    evaluate(folder, episodes, output=output, device=device, deterministic=deterministic)
+    report(folder, output)
+
+
+def is_scored(folder: Path, settings: "RunSettings", episodes: int) -> bool:
+    """Tell whether a run with these settings is trained, and scored by so many episodes."""
+    from m3.config.identity import config_hash
+    from m3.files import hdf5
+
+    if not ((folder / WEIGHTS).exists() and (folder / SCORES).exists()):
+        return False
+    content, attributes = hdf5.read(folder / SCORES, SCORES_FORMAT)
+    return attributes["config_hash"] == config_hash(settings) and len(content["returns"]) == episodes
+
+
+def report(folder: Path, scores: Path | None = None) -> None:
+    """Say a run's score and where everything is."""
+    from m3.files import hdf5
+
+    content, _ = hdf5.read(scores or folder / SCORES, SCORES_FORMAT)
+    returns = content["returns"]
+    print(f"score: {returns.mean():.4g}, the mean return of {len(returns)} episodes")
+    print(f"results: {folder} ({(scores or folder / SCORES).name}, {WEIGHTS}, {METRICS})")
+    print(f"to see the agent: m3 watch {folder} --dream")

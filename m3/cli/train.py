@@ -4,22 +4,27 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3.cli import add_run, default_folder, named_run
+from m3.cli.evaluate import evaluate_and_report, final_episodes, is_scored, report
+from m3.errors import ExitStatus, UserError, unknown_name
 from m3.files.names import ANY_SETTINGS
 
 if TYPE_CHECKING:
+    from m3.config.schema import RunSettings
     from m3.runs.stops import Stop
 
-HELP = "train a run to its end, continuing from its newest checkpoint"
+HELP = "train a run to its end, from its newest checkpoint if it has one, and evaluate it"
 
 EXAMPLES = f"""\
-python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN
-python -m m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --device cuda:1 --budget-minutes 60
+m3 train atari100k/Breakout --seed 3 controller.discount=0.98 precision=bf16 --device cuda
+m3 train dmc500k/walker-run --variant tiny --episodes 4 'world_model.optimizer={{learning_rate: 0.001}}'
+m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --budget-minutes 60    # only trains, as the workflow does
 """
 
 EXIT_STATUS = """\
 exit status:
   0  the run is finished
-  2  an error, whose message says what to change
+  2  an error; the message says what to change
   3  stopped by its budget or a signal; start again to continue
   4  another process trains the run
   5  the run is marked as failed"""
@@ -27,9 +32,23 @@ exit status:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{HELP}\n\n{EXIT_STATUS}"
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="resolved settings of the run")
-    parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    add_run(parser)
+    parser.set_defaults(benchmark=None, task=None)
+    parser.add_argument("--experiment", type=Path, metavar="FILE", help="takes its overrides too (default: none)")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="resolved settings, in place of a task; nothing is evaluated then"
+    )
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: below results/runs)")
+    parser.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default: the benchmark's number)")
+    add_training_options(parser)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change how a run is trained, but not what comes out."""
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of this process (default: all cores)")
     parser.add_argument(
         "--graphs", action="store_true", help="capture training steps as CUDA graphs: the same results, less launching"
     )
@@ -42,69 +61,91 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint-epochs", type=int, metavar="N", help="also a checkpoint after every N epochs (default: none)"
     )
-    parser.add_argument(
-        "--budget-minutes",
-        type=float,
-        default=0.0,
-        metavar="M",
-        help="end with a checkpoint before so much time is over; 0: no limit (default)",
-    )
-    parser.add_argument(
-        "--grace-seconds",
-        type=float,
-        default=25.0,
-        metavar="S",
-        help="after SIGTERM or SIGINT, how long the epoch in progress may take to its end and checkpoint (default: 25)",
-    )
+    limit = "end with a checkpoint before this much time has passed; 0: no limit (default)"
+    parser.add_argument("--budget-minutes", type=float, default=0.0, metavar="M", help=limit)
+    grace = "after SIGTERM or SIGINT, how long the epoch in progress may take to its end and checkpoint (default: 25)"
+    parser.add_argument("--grace-seconds", type=float, default=25.0, metavar="S", help=grace)
     parser.add_argument("--wait", action="store_true", help="wait while another process trains the run")
-    parser.add_argument(
-        "--pretrained",
-        type=Path,
-        default=Path("pretrained"),
-        metavar="FOLDER",
-        help="where the perceptual distance's weights are (default: pretrained)",
-    )
-    parser.add_argument(
-        "--track",
-        default="auto",
-        metavar="NAME",
-        help="where to follow the run: tensorboard (in RUN/tensorboard), wandb, none, or auto (default): tensorboard "
-        "where that is installed",
-    )
+    weights = "where the two files of LPIPS are (default: pretrained)"
+    parser.add_argument("--pretrained", type=Path, default=Path("pretrained"), metavar="FOLDER", help=weights)
+    tracker = "tensorboard (in RUN/tensorboard), wandb, none, or auto (default): tensorboard where it is installed"
+    parser.add_argument("--track", default="auto", metavar="NAME", help=tracker)
+    parser.add_argument("--track-project", default="m3", metavar="NAME", help="of wandb (default: m3)")
+    parser.add_argument("--track-group", default="", metavar="NAME", help="of wandb (default: benchmark and variant)")
+    parser.add_argument("--track-offline", action="store_true", help="wandb sends nothing; `wandb sync` does it later")
     parser.add_argument("--no-media", action="store_true", help="write no pictures and videos to RUN/media")
 
 
 def run(args: argparse.Namespace) -> int:
+    from m3.files.run_folder import claim_folder, read_resolved
+
+    if args.config is not None:
+        if args.words or args.run is None:
+            raise UserError("--config takes --run and no task or KEY=VALUE: what it names is resolved already")
+        return train_and_report(args, read_resolved(args.config), args.run, episodes=None)
+    settings = named_run(args)
+    folder = args.run or default_folder(settings)
+    episodes = final_episodes(settings, args.episodes)
+    claim_folder(folder, settings)
+    return train_and_report(args, settings, folder, episodes)
+
+
+def train_and_report(args: argparse.Namespace, settings: "RunSettings", folder: Path, episodes: int | None) -> int:
+    """Train; then evaluate if there are episodes to play, and say where the results are. Return the exit status."""
     import math
 
-    from m3.errors import ExitStatus, UserError
     from m3.runs.stops import Stop, StopNow
 
-    if args.checkpoint_epochs is not None and args.checkpoint_epochs < 1:
-        raise UserError(f"--checkpoint-epochs must be at least 1, got {args.checkpoint_epochs}")
-    for option in ("checkpoint_minutes", "budget_minutes", "grace_seconds"):
-        if not getattr(args, option) >= 0:
-            raise UserError(f"--{option.replace('_', '-')} must not be negative, got {getattr(args, option)}")
+    _check(args)
+    if episodes is not None and is_scored(folder, settings, episodes):
+        print("this run is finished already")
+        report(folder)
+        return ExitStatus.FINISHED
     stop = Stop(60 * args.budget_minutes or math.inf, args.grace_seconds)
     try:
         with stop.handling_signals():  # from here on: the imports below take seconds
-            return ExitStatus.FINISHED if _train(args, stop) else ExitStatus.STOPPED
+            finished = _train(args, settings, folder, stop)
     except StopNow as error:
         if stop.signalled:
             print(f"stopped before training went on: {stop.reason}; start again to continue")
             return ExitStatus.STOPPED
-        raise UserError("the time budget does not even suffice for setting up: give it more minutes") from error
+        raise UserError("the time budget is over before training begins: give it more minutes") from error
+    if not finished:
+        return ExitStatus.STOPPED
+    if episodes is not None:
+        evaluate_and_report(folder, episodes, args.device, args.deterministic)
+    return ExitStatus.FINISHED
 
 
-def _train(args: argparse.Namespace, stop: "Stop") -> bool:
-    from m3.files.run_folder import read_resolved
+def _check(args: argparse.Namespace) -> None:
+    from typing import get_args
+
+    from m3.config.experiment import Tracker
+
+    if args.track not in get_args(Tracker):
+        raise unknown_name("tracker", args.track, get_args(Tracker))
+    for option in ("checkpoint_epochs", "threads"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise UserError(f"--{option.replace('_', '-')} must be at least 1, got {value}")
+    for option in ("checkpoint_minutes", "budget_minutes", "grace_seconds"):
+        if not getattr(args, option) >= 0:
+            raise UserError(f"--{option.replace('_', '-')} must not be negative, got {getattr(args, option)}")
+
+
+def _train(args: argparse.Namespace, settings: "RunSettings", folder: Path, stop: "Stop") -> bool:
+    import torch
+
+    from m3.config.experiment import Tracking
     from m3.runs.train import CheckpointInterval, train
     from m3.watch.following import following
 
-    settings = read_resolved(args.config)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    tracking = Tracking(tool=args.track, project=args.track_project, group=args.track_group, offline=args.track_offline)
     return train(
         settings,
-        args.run,
+        folder,
         device=args.device,
         interval=CheckpointInterval(args.checkpoint_minutes, args.checkpoint_epochs),
         pretrained=args.pretrained,
@@ -112,5 +153,5 @@ def _train(args: argparse.Namespace, stop: "Stop") -> bool:
         graphs=args.graphs,
         stop=stop,
         wait=args.wait,
-        following=following(args.run, settings, args.track, not args.no_media),
+        following=following(folder, settings, tracking, not args.no_media),
     )

@@ -186,6 +186,21 @@ class Commands(Settings):
     evaluate: str = "python -u -m m3 evaluate"
 
 
+Tracker = Literal["auto", "tensorboard", "wandb", "none"]
+
+
+class Tracking(Settings):
+    """Where training is followed. All but the tool is for Weights & Biases."""
+
+    tool: Tracker = "auto"
+    """auto: TensorBoard where it is installed."""
+    project: str = "m3"
+    group: str = ""
+    """None: the benchmark and the variant."""
+    offline: bool = False
+    """Nothing is sent; ``wandb sync`` does so later."""
+
+
 class Experiment(Settings):
     """config/{experiment}.yaml: which runs there are, and what is made of them."""
 
@@ -206,6 +221,8 @@ class Experiment(Settings):
     resources: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Where they differ from the benchmarks': benchmark -> train or evaluate -> resource -> value."""
     commands: Commands = Commands()
+    tracking: Tracking | None = None
+    """Without it, as `m3 train` does by itself."""
 
     @field_validator("name")
     @classmethod

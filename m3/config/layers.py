@@ -65,11 +65,22 @@ def validate(model: type[Model], layers: Sequence[Layer], given: dict[str, Any] 
     Raises:
         UserError: one line that names the file, the key path and, for a misspelt name, the nearest valid one.
     """
-    content = merge([*(layer.content for layer in layers), given or {}])
+    content = _above_defaults(model, merge([*(layer.content for layer in layers), given or {}]))
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise _explain(model, layers, content, error.errors()[0]) from error
+
+
+def _above_defaults(model: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
+    """Merge partial sections with their defaults, such as an optimiser of which only the learning rate is given."""
+    filled = dict(content)
+    for name, field in model.model_fields.items():
+        section, nested = content.get(name), models_in(field.annotation)
+        if isinstance(section, dict) and len(nested) == 1:
+            default = field.default.model_dump() if isinstance(field.default, BaseModel) else {}
+            filled[name] = _above_defaults(nested[0], merge([default, section]))
+    return filled
 
 
 def _explain(
@@ -132,20 +143,20 @@ def _siblings(model: type[BaseModel], location: Location) -> list[str]:
     for part in location[:-1]:
         fields = [found.model_fields[part] for found in models if part in found.model_fields]
         if fields:
-            models = [nested for field in fields for nested in _models_in(field.annotation)]
+            models = [nested for field in fields for nested in models_in(field.annotation)]
         else:  # the tag of a union's member, or a position in a list
             models = [found for found in models if _has_tag(found, part)] or models
     return [name for found in models for name in found.model_fields]
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The settings classes that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Annotated:
-        return _models_in(get_args(annotation)[0])
+        return models_in(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType, tuple, list, dict):
-        return [model for argument in get_args(annotation) for model in _models_in(argument)]
+        return [model for argument in get_args(annotation) for model in models_in(argument)]
     return []
 
 

@@ -5,6 +5,7 @@ Settings come in layers: the defaults of ``RunSettings`` < config/benchmarks/{be
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from m3.config.yaml_files import read_yaml
 from m3.errors import UserError, unknown_name
 
 CONFIG_FOLDER = Path("config")
+SHIPPED = Path(__file__).parents[1] / "shipped"
+"""The config folder and the published scores that the package carries, for folders that have none of their own."""
 
 
 def names(kind: str, folder: Path = CONFIG_FOLDER) -> list[str]:
     """The names of all benchmarks or variants: those of their files."""
-    return sorted(path.stem for path in (folder / f"{kind}s").glob("*.yaml"))
+    return sorted({path.stem for place in _places(folder) for path in (place / f"{kind}s").glob("*.yaml")})
 
 
 def load_benchmark(name: str, folder: Path = CONFIG_FOLDER) -> Benchmark:
@@ -38,12 +41,13 @@ def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
     return variant
 
 
-def load_run(run: Run, folder: Path = CONFIG_FOLDER) -> RunSettings:
-    """The settings of one run outside of any experiment, that is, without overrides."""
+def load_run(run: Run, folder: Path = CONFIG_FOLDER, changes: Layer | None = None) -> RunSettings:
+    """The settings of one run outside of any experiment, with ``changes`` above those of all files."""
     benchmark = load_benchmark(run.benchmark, folder)
     if run.task not in benchmark.tasks:
         raise unknown_name(f"task of {run.benchmark}", run.task, benchmark.tasks)
-    return run_settings(run, benchmark, load_variant(run.variant, folder), folder=folder)
+    variant = load_variant(run.variant, folder)
+    return run_settings(run, benchmark, variant, [changes] if changes else (), folder)
 
 
 def run_settings(
@@ -78,13 +82,42 @@ def run_settings(
     return validate(RunSettings, layers, given)
 
 
+def experiment_file(path: Path) -> Path:
+    """Find an experiment's file, or the one of that name that the package carries.
+
+    Raises:
+        UserError: there is neither; the message has the nearest file.
+    """
+    for place in (path, SHIPPED / path):
+        if place.exists():
+            return place
+    folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
+    near = {str(path.parent / other.name): other for folder in folders for other in folder.glob("*.yaml")}
+    found = get_close_matches(str(path), near, n=1, cutoff=0.7)
+    hint = f"; did you mean {found[0]}?" if found else ""
+    raise UserError(f"{path}: No such file or directory{hint}")
+
+
+def published_folder() -> Path:
+    """Find the published scores: the repository's, else those that the package carries."""
+    own = Path("results/published")
+    return own if own.is_dir() else SHIPPED / "published"
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where the files of a config folder are, first the one that wins: what one's own lacks, the package carries."""
+    return [folder, SHIPPED / "config"] if folder == CONFIG_FOLDER else [folder]
+
+
 def _file(kind: str, name: str, folder: Path) -> Path:
-    return folder / f"{kind}s" / f"{name}.yaml"
+    """The file of a benchmark or variant. Of a changed variant ("m3+..."), it is that of the variant."""
+    places = [place / f"{kind}s" / f"{name.partition('+')[0]}.yaml" for place in _places(folder)]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def _read(kind: str, name: str, folder: Path) -> Layer:
     known = names(kind, folder)
-    if name not in known:
+    if name.partition("+")[0] not in known:
         raise unknown_name(kind, name, known)
     path = _file(kind, name, folder)
     return Layer(str(path), read_yaml(path))

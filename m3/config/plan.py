@@ -1,6 +1,7 @@
 """An experiment with all its names checked and every run's settings resolved."""
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import yaml
 
 from m3.config.experiment import Benchmark, BenchmarkResources, Experiment, Run, RunGroup, Variant
 from m3.config.layers import Layer, Location, validate
-from m3.config.loading import CONFIG_FOLDER, load_benchmark, load_variant, names, run_settings
+from m3.config.loading import CONFIG_FOLDER, experiment_file, load_benchmark, load_variant, names, run_settings
+from m3.config.one_run import changed_variant, read_changes
 from m3.config.schema import RunSettings
 from m3.config.yaml_files import read_yaml
 from m3.errors import UserError, unknown_name
 
 COMMAND_LINE_KEYS = ("scores", "partial")
-"""Keys of an experiment that Snakemake's ``--config`` may set: no run depends on them."""
+"""Keys of an experiment that Snakemake's ``--config`` may set, beside ``set``: no run depends on them."""
 
 
 @dataclass(frozen=True)
@@ -31,53 +33,77 @@ class Plan:
     resources: Mapping[str, BenchmarkResources]
     """By benchmark, with the experiment's changes."""
 
-    def settings(self, run: Run) -> RunSettings:
-        """Settings of a run. Raises UserError if the experiment does not have it."""
-        if run not in self.runs:
-            raise unknown_name(f"run of experiment {self.experiment.name!r}", run.folder, (r.folder for r in self.runs))
-        return self.runs[run]
-
     def final_episodes(self, benchmark: str) -> int:
         """Episodes of the evaluation after training."""
         return self.experiment.final_episodes or self.benchmarks[benchmark].final_episodes
 
 
-def load_experiment(path: Path, folder: Path = CONFIG_FOLDER, command_line: Mapping[str, Any] | None = None) -> Plan:
+def load_experiment(
+    path: Path,
+    folder: Path = CONFIG_FOLDER,
+    command_line: Mapping[str, Any] | None = None,
+    more: Sequence[Run] = (),
+) -> Plan:
     """Read an experiment and everything it names.
 
     Args:
-        path: the experiment's file.
+        path: the experiment's file; what is not there, the package may carry.
         folder: the config folder, with its benchmarks and variants.
-        command_line: values of ``COMMAND_LINE_KEYS`` that win over the file's; text is read as YAML.
+        command_line: values of ``COMMAND_LINE_KEYS`` that win over the file's, where text is read as YAML; and under
+            ``set`` words KEY=VALUE that change the settings of all runs, and the names of variants and experiment.
+        more: runs to add. They differ from some run of the experiment by the seed alone.
 
     Raises:
         UserError: one line with file, key and nearest valid name.
     """
-    file = Layer(str(path), read_yaml(path))
-    experiment = validate(Experiment, [file, Layer("--config", _command_line_settings(command_line or {}, path))])
+    given = dict(command_line or {})
+    words = words_of(given.pop("set", ()))
+    file = Layer(str(path), read_yaml(experiment_file(path)))
+    experiment = validate(Experiment, [file, Layer("--config", _command_line_settings(given, path))])
     benchmarks = {name: load_benchmark(name, folder) for name in names("benchmark", folder)}
     if experiment.name in benchmarks:
         raise UserError(f"{file.name(('name',))}: {experiment.name!r} is taken, it names a benchmark")
-    runs = list(_runs(experiment, benchmarks, names("variant", folder), file))
+    runs = _with_more(experiment, list(_runs(experiment, benchmarks, names("variant", folder), file)), more)
+    overrides, changes = _overrides(experiment, runs, file), read_changes(words)
     variants = {name: load_variant(name, folder) for name in dict.fromkeys(run.variant for run in runs)}
-    overrides = _overrides(experiment, runs, file)
+    settings = {}
+    for run in runs:
+        changed = run._replace(variant=changed_variant(run.variant, words))
+        layers = [*overrides[run], changes]
+        settings[changed] = run_settings(changed, benchmarks[run.benchmark], variants[run.variant], layers, folder)
     return Plan(
-        experiment=experiment,
+        experiment=experiment.model_copy(update={"name": changed_variant(experiment.name, words)}),
         benchmarks=benchmarks,
-        variants=variants,
-        runs={
-            run: run_settings(run, benchmarks[run.benchmark], variants[run.variant], overrides[run], folder)
-            for run in runs
-        },
+        variants={changed_variant(name, words): _labelled(variant, words) for name, variant in variants.items()},
+        runs=settings,
         resources=_resources(experiment, benchmarks, file, folder),
     )
+
+
+def words_of(given: str | Sequence[str]) -> list[str]:
+    """Read the words KEY=VALUE of ``set``: a list, or a text with spaces between them."""
+    return shlex.split(given) if isinstance(given, str) else list(given)
+
+
+def _labelled(variant: Variant, words: Sequence[str]) -> Variant:
+    return variant.model_copy(update={"label": ", ".join([variant.label, *words])})
+
+
+def _with_more(experiment: Experiment, own: Sequence[Run], more: Iterable[Run]) -> list[Run]:
+    """Add runs with other seeds. Raises UserError where more than the seed is not the experiment's."""
+    known = {run._replace(seed=0) for run in own}
+    added = [run._replace(variant=run.variant.partition("+")[0]) for run in more]
+    for run in added:
+        if run._replace(seed=0) not in known:
+            raise unknown_name(f"run of experiment {experiment.name!r}", run.folder, (other.folder for other in own))
+    return list(dict.fromkeys([*own, *added]))
 
 
 def _command_line_settings(given: Mapping[str, Any], experiment: Path) -> dict[str, Any]:
     for key in given:
         if key not in COMMAND_LINE_KEYS:
-            known = " and ".join(COMMAND_LINE_KEYS)
-            raise UserError(f"--config {key}: only {known} can be set there; edit {experiment}")
+            valid = f"{', '.join(COMMAND_LINE_KEYS)} and set can be given there; all else stands in {experiment}"
+            raise UserError(f"--config {key}: only {valid}")
     return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in given.items()}
 
 

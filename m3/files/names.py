@@ -3,6 +3,9 @@
 RUNS = "results/runs"
 """The folder of all runs of a clone of the repository."""
 
+LAST_EXPERIMENT = "results/last_experiment.txt"
+"""Names the experiment that the workflow was last used for."""
+
 SETTINGS = "resolved-{hash}.yaml"
 ANY_SETTINGS = SETTINGS.format(hash="*")
 WEIGHTS = "weights.safetensors"

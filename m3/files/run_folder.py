@@ -1,5 +1,6 @@
 """A run's folder: the settings that it is of, and what its files say of the run."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from m3.config.identity import canonical, config_hash, from_canonical
@@ -7,7 +8,7 @@ from m3.config.schema import TRAINING_VERSION, RunSettings
 from m3.config.yaml_files import read_text
 from m3.errors import UserError
 from m3.files.atomic import atomic_file
-from m3.files.names import ANY_SETTINGS, CHECKPOINTS, RESULTS, SETTINGS
+from m3.files.names import ANY_SETTINGS, CHECKPOINTS, RESULTS, RUNS, SETTINGS
 from m3.files.provenance import Provenance
 
 
@@ -89,6 +90,26 @@ def write_settings(folder: Path, settings: RunSettings) -> Path:
     with atomic_file(path) as file:
         file.write(canonical(settings).encode())
     return path
+
+
+def claim_folder(folder: Path, settings: RunSettings) -> None:
+    """Make a folder the one of these settings, unless it has results of others.
+
+    Raises:
+        UserError: it has, and they would be lost.
+    """
+    found = [name for name in RESULTS if (folder / name).exists()]
+    if found and not (folder / resolved_name(settings)).exists():
+        raise UserError(f"{folder} has {found[0]} of other settings: give another folder by --run, or delete this one")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_settings(folder, settings)
+
+
+def nearest_run(folder: Path) -> UserError:
+    """Make the error for a run's folder that does not exist, with the nearest of those that do."""
+    runs = [str(found) for found in Path(RUNS).glob("*/*/*/seed-*")]
+    near = get_close_matches(str(folder), runs, n=1)
+    return UserError(f"there is no folder {folder}" + (f": did you mean {near[0]}?" if near else ""))
 
 
 def refuse_other_settings(folder: Path, settings: RunSettings) -> None:

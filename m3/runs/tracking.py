@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from m3.config.experiment import Tracking
 from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
-from m3.errors import UserError, unknown_name
+from m3.errors import UserError
 from m3.files.names import TENSORBOARD
 from m3.specs import DiscreteActions
 from m3.training.trainer import Trainer
 
-TRACKERS = ("auto", "tensorboard", "wandb", "none")
 _LATEST_STEPS = 256
 """How many steps of the replay the histograms of actions, values and codes show."""
 
@@ -84,24 +84,25 @@ class TensorBoardTracker(Tracker):
 
 
 class WandbTracker(Tracker):
-    """A run of the project "m3" of Weights & Biases, continued where it was; WANDB_* variables hold as usual.
+    """A run of a project of Weights & Biases, continued where it was; WANDB_* variables hold as usual.
 
     Raises:
         UserError: the package is missing.
     """
 
-    def __init__(self, folder: Path, settings: RunSettings) -> None:
+    def __init__(self, folder: Path, settings: RunSettings, tracking: Tracking) -> None:
         try:
             self._wandb: Any = importlib.import_module("wandb")
         except ModuleNotFoundError as error:
             raise UserError("Weights & Biases is not installed: pip install wandb") from error
         self._run = self._wandb.init(
-            project="m3",
+            project=tracking.project,
+            **({"mode": "offline"} if tracking.offline else {}),
             id=config_hash(settings)[:16],
             resume="allow",
             dir=str(folder),
             name=f"{settings.task} {settings.variant} seed {settings.seed}",
-            group=f"{settings.benchmark} {settings.variant}",
+            group=tracking.group or f"{settings.benchmark} {settings.variant}",
             config=settings.model_dump(mode="json"),
         )
 
@@ -115,13 +116,13 @@ class WandbTracker(Tracker):
         self._run.finish()
 
 
-def make_tracker(name: str, folder: Path, settings: RunSettings) -> Tracker | None:
-    """Make the tracker of a name, for the run in ``folder``. "auto" is TensorBoard where it is installed.
+def make_tracker(tracking: Tracking, folder: Path, settings: RunSettings) -> Tracker | None:
+    """Make the tracker for the run in ``folder``. "auto" is TensorBoard where it is installed.
 
     Raises:
-        UserError: there is no such tracker, or its package is missing.
+        UserError: its package is missing.
     """
-    match name:
+    match tracking.tool:
         case "none":
             return None
         case "auto" if importlib.util.find_spec("tensorboard") is None:
@@ -129,9 +130,7 @@ def make_tracker(name: str, folder: Path, settings: RunSettings) -> Tracker | No
         case "auto" | "tensorboard":
             return TensorBoardTracker(folder / TENSORBOARD)
         case "wandb":
-            return WandbTracker(folder, settings)
-        case _:
-            raise unknown_name("tracker", name, TRACKERS)
+            return WandbTracker(folder, settings, tracking)
 
 
 def epoch_scalars(trainer: Trainer) -> dict[str, float]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from m3.config.experiment import Tracking
 from m3.config.schema import RunSettings
 from m3.errors import UserError
 from m3.files.names import MEDIA
@@ -13,16 +14,16 @@ from m3.training.trainer import Trainer
 
 
 @contextmanager
-def following(folder: Path, settings: RunSettings, tracker_name: str, with_media: bool) -> Iterator[AfterEpoch]:
+def following(folder: Path, settings: RunSettings, tracking: Tracking, with_media: bool) -> Iterator[AfterEpoch]:
     """Give what to call after each epoch of the run in ``folder``.
 
     Where media cannot be made, because nothing can render here or a package is missing, it is said once and training
     goes on.
 
     Raises:
-        UserError: there is no such tracker, or its package is missing.
+        UserError: the tracker's package is missing.
     """
-    tracker = make_tracker(tracker_name, folder, settings)
+    tracker = make_tracker(tracking, folder, settings)
     media: AfterEpoch | None = _media(folder / MEDIA) if with_media else None
 
     def after_epoch(trainer: Trainer) -> None:

@@ -57,6 +57,36 @@ def test_layers_win_in_order_of_benchmark_variant_experiment(config: Path) -> No
     assert runs[Run("atari100k", "mine", "Pong", 0)].epochs == 9  # its later override
 
 
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ("world_model: {optimizer: {learning_rate: 0.001}}", ["world_model.optimizer.learning_rate: 0.001"]),
+        ("controller: {optimizer: {weight_decay: 0}}", ["controller.optimizer.weight_decay: 0"]),
+        ("tokenizer: {optimizer: {max_gradient_norm: 2}}", ["tokenizer.optimizer.max_gradient_norm: 2"]),
+        ("tokenizer: {schedule: {batch_size: 16}}", ["tokenizer.schedule.batch_size: 16"]),
+        ("replay: {initial_loss: 2}", ["replay.initial_loss: 2"]),
+        ("environment: {max_noops: 0}", ["environment.max_noops: 0"]),
+    ],
+)
+def test_a_part_of_a_section_leaves_the_rest_of_it(config: Path, settings: str, changed: list[str]) -> None:
+    """Also where the rest are defaults of a whole section."""
+    (config / "variants" / "mine.yaml").write_text(f"label: Mine\nsettings: {{{settings}}}\n")
+
+    def lines(variant: str) -> set[str]:
+        leaves = []
+        content = load_run(Run("atari100k", variant, "Alien", 0), config).model_dump(mode="json")
+        todo = [("", content)]
+        while todo:
+            key, value = todo.pop()
+            if isinstance(value, dict):
+                todo += [(f"{key}.{name}" if key else name, part) for name, part in value.items()]
+            else:
+                leaves.append(f"{key}: {value:g}" if isinstance(value, float) else f"{key}: {value}")
+        return set(leaves)
+
+    assert lines("mine") - lines("m3") == {"variant: mine", *changed}
+
+
 def test_merging_replaces_lists_and_keeps_its_arguments() -> None:
     below = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
     assert merge([below, {"a": {"y": [3]}}, {"b": None}]) == {"a": {"x": 1, "y": [3]}, "b": None}

@@ -10,6 +10,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_runs import toy_settings, train_in_folder
 
+from m3.cli import main
+from m3.config.experiment import Tracking
 from m3.errors import UserError
 from m3.files import hdf5
 from m3.runs.tracking import make_tracker
@@ -21,7 +23,7 @@ from m3.watch.following import following
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "followed"
     settings = toy_settings("all_modalities")
-    with following(folder, settings, "tensorboard", with_media=True) as after_epoch:
+    with following(folder, settings, Tracking(tool="tensorboard"), with_media=True) as after_epoch:
         return train_in_folder(folder, settings, after_epoch)
 
 
@@ -89,7 +91,7 @@ def test_histograms_come_with_evaluations(followed: Path) -> None:
 
 def test_a_continued_run_replaces_what_it_had_shown(tmp_path: Path) -> None:
     for values in ((1.0, 2.0, 3.0), (2.5, 3.5)):
-        tracker = make_tracker("tensorboard", tmp_path, toy_settings("image"))
+        tracker = make_tracker(Tracking(tool="tensorboard"), tmp_path, toy_settings("image"))
         for epoch, value in zip(range(4 - len(values), 4), values, strict=True):
             tracker.scalars({"value": value}, epoch)
         tracker.close()
@@ -123,19 +125,19 @@ def test_training_goes_on_where_nothing_can_be_drawn(
 
     monkeypatch.setattr("m3.watch.media.write_if_due", fail)
     settings = toy_settings("vector", epochs=3)
-    with following(tmp_path / "run", settings, "none", with_media=True) as after_epoch:
+    with following(tmp_path / "run", settings, Tracking(tool="none"), with_media=True) as after_epoch:
         train_in_folder(tmp_path / "run", settings, after_epoch)
     assert capsys.readouterr().out.count("goes on without pictures and videos: rendering needs libEGL") == 1
     assert (tmp_path / "run/weights.safetensors").exists()
 
 
-def test_unknown_trackers_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="did you mean 'tensorboard'"):
-        make_tracker("tensorbord", tmp_path, toy_settings("image"))
+def test_unknown_trackers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "toy/image", "--track", "tensorbord"]) == 2
+    assert "did you mean 'tensorboard'" in capsys.readouterr().err
 
 
 def test_nothing_is_tracked_on_request(tmp_path: Path) -> None:
-    assert make_tracker("none", tmp_path, toy_settings("image")) is None
+    assert make_tracker(Tracking(tool="none"), tmp_path, toy_settings("image")) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -164,10 +166,12 @@ def test_weights_and_biases_gets_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     fake = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", fake)
     settings = toy_settings("all_modalities")
-    with following(tmp_path, settings, "wandb", with_media=False) as after_epoch:
+    tracking = Tracking(tool="wandb", project="study", group="first", offline=True)
+    with following(tmp_path, settings, tracking, with_media=False) as after_epoch:
         train_in_folder(tmp_path, settings, after_epoch)
     assert fake.finished
     assert fake.options["resume"] == "allow"
+    assert (fake.options["project"], fake.options["group"], fake.options["mode"]) == ("study", "first", "offline")
     assert fake.options["config"]["task"] == "all_modalities"
     losses = [values["world_model/loss"] for values, _ in fake.logged if "world_model/loss" in values]
     np.testing.assert_allclose(losses, [event.value for event in read(followed).Scalars("world_model/loss")], rtol=1e-6)

@@ -10,6 +10,8 @@ sys.path[:0] = [workflow.basedir, os.path.dirname(workflow.basedir)]
 # jobs use the Python that runs Snakemake, also where its environment was not activated
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 
+from snakemake.settings.enums import Quietness
+
 import suite
 from m3.config.plan import load_experiment
 from m3.errors import UserError
@@ -17,12 +19,18 @@ from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
 
 try:
     EXPERIMENT = suite.experiment_file(workflow.configfiles)
-    PLAN = load_experiment(Path(EXPERIMENT), command_line=workflow.config_settings.config)
+    GIVEN = workflow.config_settings.config
+    PLAN = load_experiment(Path(EXPERIMENT), command_line=GIVEN, more=suite.asked_runs(sys.argv[1:]))
     suite.check_targets(PLAN, sys.argv[1:])
     PUBLISHED = suite.published_analyses(PLAN)
     OWN = suite.own_analyses(PLAN)
 except UserError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
+
+OUTPUT = workflow.output_settings
+if OUTPUT.dryrun and OUTPUT.quiet == {Quietness.HOST, Quietness.RULES}:
+    # the default profile's: a dry run of it says how many jobs of each kind there are, once
+    OUTPUT.quiet = {Quietness.RULES, Quietness.PROGRESS}
 
 IS_SLURM_JOB = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
 

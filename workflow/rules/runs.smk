@@ -16,9 +16,11 @@ rule resolve:
         runtime=5,
     params:
         run=subpath(output.settings, parent=True),
+        changes=suite.change_words(GIVEN),
     shell:
         "python -m m3 resolve --experiment {input.experiment} --benchmark {wildcards.benchmark}"
-        " --variant {wildcards.variant} --task {wildcards.task} --seed {wildcards.seed} --run {params.run} > {log} 2>&1"
+        " --variant {wildcards.variant} --task {wildcards.task} --seed {wildcards.seed} --run {params.run}"
+        " {params.changes:q} > {log} 2>&1"
 
 
 # Checkpoints in the run's folder are no outputs: Snakemake would delete them when a job fails or starts again.
@@ -47,10 +49,11 @@ rule train:
     params:
         run=subpath(output.weights, parent=True),
         logs=suite.run_file(LOGS),
+        tracking=suite.tracking_arguments(PLAN),
     shell:
         "mkdir -p {params.logs} && "
         + suite.train_command(PLAN, IS_SLURM_JOB)
-        + " --config {input.settings} --run {params.run} --device {resources.device} 2>&1"
+        + " --config {input.settings} --run {params.run} --device {resources.device} {params.tracking:q} 2>&1"
         " | (trap '' INT TERM; exec tee {log} {params.logs}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
