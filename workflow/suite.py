@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from snakemake.io import report
 
 from m3.analysis import catalog
+from m3.config import loading
 from m3.config.experiment import Run, Statistics
 from m3.config.plan import Plan, words_of
 from m3.errors import UserError, unknown_name
@@ -24,14 +25,22 @@ Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
 SCORE_TABLE, AGGREGATES, AGGREGATES_CSV = SCORES, "aggregates.h5", "aggregates.csv"
 """Files of a benchmark. Its table of scores is called as a run's scores are, and stands in another folder."""
-OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs_per_gpu}"
 
 
 def experiment_file(given: Sequence[Path]) -> str:
-    """The file of --configfile, else the paper's. Raises UserError for more than one."""
+    """Find the file of --configfile, else the paper's: that of the folder, or the one that M3 comes with.
+
+    Raises:
+        UserError: more than one is given.
+    """
     if len(given) > 1:
         raise UserError(f"--configfile takes one experiment, got {len(given)}")
-    return os.path.relpath(given[0]) if given else "config/paper.yaml"
+    return os.path.relpath(given[0]) if given else str(loading.experiment_file(Path("config/paper.yaml")))
+
+
+def published_files() -> list[str]:
+    """The files of the published scores: those of the folder, or those that M3 comes with."""
+    return [str(loading.published_folder() / name) for name in ("runs.csv", "curves.csv.gz", "references.csv")]
 
 
 def run_of(wildcards: Wildcards) -> Run:
@@ -116,33 +125,6 @@ def job_device(plan: Plan, job: Literal["train", "evaluate"]) -> Callable[[Wildc
     """The --device of a kind of job: without the resource "gpu", it leaves GPUs alone."""
     gpus = job_resource(plan, job, "gpu")
     return lambda wildcards: "auto" if gpus(wildcards) else "cpu"
-
-
-def train_command(plan: Plan, is_slurm_job: bool) -> str:
-    """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once on a GPU of its own."""
-    train = plan.experiment.commands.train
-    if is_slurm_job:
-        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime}} {train}"
-    return f"{OWN_GPU} {train} --wait"  # a training whose Snakemake was killed may still be going on
-
-
-def evaluate_command(plan: Plan, is_slurm_job: bool) -> str:
-    """What evaluates a run; Slurm gives its jobs their GPUs itself."""
-    return _with_gpu(plan.experiment.commands.evaluate, is_slurm_job)
-
-
-def program_command(is_slurm_job: bool) -> str:
-    """What lets a variant's own program train and evaluate a run."""
-    return _with_gpu("python -u -m m3 run-program", is_slurm_job)
-
-
-def diagnose_command(is_slurm_job: bool) -> str:
-    """What measures how well a run's world model predicts."""
-    return _with_gpu("python -u -m m3 diagnose", is_slurm_job)
-
-
-def _with_gpu(command: str, is_slurm_job: bool) -> str:
-    return command if is_slurm_job else f"{OWN_GPU} {command}"
 
 
 class Analysis(NamedTuple):

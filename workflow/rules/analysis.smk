@@ -3,7 +3,7 @@
 
 rule collect:
     input:
-        published=expand("results/published/{name}", name=["runs.csv", "curves.csv.gz", "references.csv"]),
+        published=suite.published_files(),
         scores=lambda wildcards: suite.run_files(SCORES, analysis_of(wildcards).runs),
         metrics=lambda wildcards: suite.run_files(METRICS, analysis_of(wildcards).runs),
     output:
@@ -24,7 +24,7 @@ rule collect:
         references=lambda wildcards: suite.reference_arguments(PLAN, wildcards.benchmark),
     shell:
         "python -m m3 collect --benchmark {wildcards.benchmark} --benchmark-label {params.benchmark_label:q}"
-        " --published results/published --scores {params.scores}"
+        ' --published "$(dirname {input.published[0]:q})" --scores {params.scores}'
         " --runs {params.runs} --labels {params.labels:q} {params.references:q} --output {output.scores} > {log} 2>&1"
 
 

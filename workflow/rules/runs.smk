@@ -52,7 +52,7 @@ rule train:
         tracking=suite.tracking_arguments(PLAN),
     shell:
         "mkdir -p {params.logs} && "
-        + suite.train_command(PLAN, IS_SLURM_JOB)
+        + JOBS.train(PLAN.experiment.commands.train)
         + " --config {input.settings} --run {params.run} --device {resources.device} {params.tracking:q} 2>&1"
         " | (trap '' INT TERM; exec tee {log} {params.logs}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
@@ -81,7 +81,7 @@ rule evaluate:
         run=subpath(input.weights, parent=True),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
-        suite.evaluate_command(PLAN, IS_SLURM_JOB)
+        JOBS.with_gpu(PLAN.experiment.commands.evaluate)
         + " --run {params.run} --episodes {params.episodes} --output {output.scores}"
         " --device {resources.device} 2>&1 | tee {log}"
 
@@ -110,7 +110,7 @@ rule run_program:
         run=subpath(output.scores, parent=True),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
-        suite.program_command(IS_SLURM_JOB)
+        JOBS.with_gpu("python -u -m m3 run-program")
         + " --config {input.settings:q} --run {params.run:q} --episodes {params.episodes}"
         " --device {resources.device:q} 2>&1 | tee {log:q}"
 
@@ -137,5 +137,5 @@ rule diagnose:
     params:
         run=subpath(input.weights, parent=True),
     shell:
-        suite.diagnose_command(IS_SLURM_JOB)
+        JOBS.with_gpu("python -u -m m3 diagnose")
         + " --run {params.run} --output {output.diagnosis} --device {resources.device} > {log} 2>&1"
