@@ -2,12 +2,20 @@
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
-#   make quickstart PIP_ARGS="..."                extra arguments for pip, such as an index of CPU-only builds of torch
+#   make quickstart TORCH=cpu                      builds of torch without CUDA: some hundred megabytes instead of gigabytes
+#   make quickstart PIP_ARGS="..."                 extra arguments for pip
 
 SHELL := bash
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell $(python) $(NEW_ENOUGH) 2>/dev/null && echo $(python))))
 PIP_ARGS ?=
+TORCH ?= default
+ifeq ($(TORCH),cpu)
+  # a build with the label +cpu counts as newer than the same version without
+  override PIP_ARGS += --extra-index-url https://download.pytorch.org/whl/cpu
+else ifneq ($(TORCH),default)
+  $(error TORCH is default or cpu, got $(TORCH))
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed

@@ -132,7 +132,7 @@ def load(path: Path | str, device: str = "cpu") -> LoadedAgent:
 
     Args:
         path: a run's folder, or its weights.
-        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
         UserError: there is no trained agent, or its environment's packages are missing.
