@@ -8,7 +8,7 @@ from m3.errors import UserError
 
 
 def select_device(name: str) -> torch.device:
-    """Choose the device of a name: "auto" is the CUDA GPU if there is one, else the CPU; or "cpu", "cuda", "cuda:N", "mps".
+    """Choose the device of a name: "auto" is a CUDA GPU if there is one; or "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
         UserError: no such device here.
