@@ -13,6 +13,8 @@ ADDED: dict[str, Any] = {
     "tokenizer.quantizer": {"kind": "vq"},
     "command": None,
     "options": {},
+    "initialize_from": {},
+    "dataset": None,
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

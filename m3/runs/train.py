@@ -16,6 +16,7 @@ from m3.errors import OccupiedError, UserError
 from m3.files.names import CHECKPOINTS, FAILURE, METRICS, WEIGHTS
 from m3.files.run_folder import checkpoint_folder, refuse_other_settings
 from m3.nn.perceptual import load_lpips
+from m3.runs.beginning import begin
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.failure import FailureRecord
 from m3.runs.lease import Lease
@@ -93,6 +94,8 @@ def train(
         checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings))
         saver = Saver(checkpoints, interval, lease, progress, stop)
         saver.restore(trainer, where)
+        if trainer.epoch == 0:
+            begin(trainer)
         finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
         if finished:
             progress.end("finished")

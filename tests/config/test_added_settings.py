@@ -57,6 +57,8 @@ OTHER_VALUES = {
     "tokenizer.quantizer": {"kind": "fsq", "levels": [4, 4]},
     "command": "python agent.py",
     "options": {"learning_rate": 0.1},
+    "initialize_from": {"world_model": "results/runs/other"},
+    "dataset": "dataset.h5",
 }
 
 
