@@ -5,7 +5,9 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from m3.config.schema import Own
 from m3.errors import UserError
 
 
@@ -33,3 +35,25 @@ def execute(file: Path, setting: str) -> ModuleType:
         del sys.modules[file.stem]
         raise UserError(f"{setting}: {file} fails: {type(error).__name__}: {error}") from error
     return module
+
+
+def make_own(own: Own, base: type, setting: str, *arguments: Any) -> Any:
+    """Make an object of the class that a file of the user's defines.
+
+    Args:
+        own: names file and class, and has its options.
+        base: the class that it extends.
+        setting: that names the file, for errors.
+        arguments: what the class is called with before its options.
+
+    Raises:
+        UserError: there is no such file or class, or it cannot be made.
+    """
+    file, _, name = own.model.rpartition(":")
+    made = getattr(execute(Path(file), setting), name, None)
+    if not (isinstance(made, type) and issubclass(made, base)):
+        raise UserError(f"{setting}: {file} has no class {name} that extends {base.__module__}.{base.__qualname__}")
+    try:
+        return made(*arguments, **own.options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{setting}: {own.model} cannot be made: {error}") from error

@@ -94,7 +94,7 @@ def test_a_score_passes_the_functions_that_the_page_lists(tmp_path: Path) -> Non
     def score() -> None:
         assert train(settings, run, device="cpu", interval=CheckpointInterval(epochs=4))
         evaluate(run, 4)
-        assert main([*collect, "--references", "image=0,10", "--output", str(table)]) == 0
+        assert main([*collect, "--output", str(table)]) == 0
         assert main([*aggregate, "--csv", str(csv)]) == 0
         assert main([*figures, "--only", "iqm"]) == 0
 

@@ -16,7 +16,12 @@ PAGES = (
     *sorted((ROOT / "docs").glob("*.md")),
     *(ROOT / name / "README.md" for name in ("config", "results/published")),
 )
-OWN_FILES = ("config/mine.yaml", "config/variants/mine.yaml", "config/benchmarks/corridor.yaml")
+OWN_FILES = (
+    "config/mine.yaml",
+    "config/benchmarks/corridor.yaml",
+    "config/variants/colours.yaml",
+    "config/variants/mine.yaml",
+)
 """Files that readers are told to make."""
 
 

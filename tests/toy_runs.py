@@ -20,6 +20,8 @@ from m3.specs import DiscreteActions
 from m3.training.trainer import Trainer
 
 TASKS_WITH_IMAGES = ("image", "all_modalities")
+FSQ: dict[str, Any] = {"tokenizer": {"quantizer": {"kind": "fsq", "levels": [4, 3]}}}
+"""Settings of image tokens on a lattice."""
 
 
 def toy_settings(task: str, **changes: Any) -> RunSettings:

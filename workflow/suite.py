@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 from snakemake.io import report
 
 from m3.analysis import catalog
+from m3.analysis.score_files import tasks_in
 from m3.config import loading
-from m3.config.experiment import Run, Statistics
+from m3.config.experiment import Experiment, Run, Statistics
 from m3.config.plan import Plan, words_of
 from m3.errors import UserError, unknown_name
 from m3.files.names import DIAGNOSIS, LAST_EXPERIMENT, RESULTS, RUNS, SCORES, WEIGHTS
@@ -40,7 +41,12 @@ def experiment_file(given: Sequence[Path]) -> str:
 
 def published_files() -> list[str]:
     """The files of the published scores: those of the folder, or those that M3 comes with."""
-    return [str(loading.published_folder() / name) for name in ("runs.csv", "curves.csv.gz", "references.csv")]
+    return [str(loading.published_folder() / name) for name in ("methods.csv", "runs.csv", "curves.csv.gz")]
+
+
+def benchmark_file(name: str) -> str:
+    """A benchmark's file: the folder's, or the one that M3 comes with."""
+    return str(loading.benchmark_file(name))
 
 
 def run_of(wildcards: Wildcards) -> Run:
@@ -137,6 +143,10 @@ class Analysis(NamedTuple):
     scores: Literal["published", "own", "both"]
     runs: Sequence[Run] = ()
     """The own runs that take part."""
+    methods: Sequence[str] = ()
+    """The published methods; empty: the benchmark's short list."""
+    score_files: Sequence[str] = ()
+    """Files of other methods' scores."""
 
     @property
     def name(self) -> str:
@@ -154,12 +164,18 @@ def scope_name(scope: str) -> str:
 
 def experiment_scope(plan: Plan) -> str:
     """Where the experiment's figures go. Those of published scores alone are the same for all experiments."""
-    return "" if plan.experiment.scores == "published" else f"{plan.experiment.name}/"
+    return "" if _is_published_alone(plan.experiment) else f"{plan.experiment.name}/"
 
 
-def statistics(plan: Plan, scope: str) -> Statistics:
-    """How a scope's intervals are made: an experiment's choice leaves the published scores' alone."""
-    return plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
+def _is_published_alone(experiment: Experiment) -> bool:
+    chosen = experiment.published is not None or experiment.score_files
+    return experiment.scores == "published" and not chosen
+
+
+def draws(plan: Plan, scope: str) -> str:
+    """Arguments of aggregate: an experiment's choice leaves the published scores' alone."""
+    how = plan.experiment.statistics if scope == experiment_scope(plan) else Statistics()
+    return f"--repetitions {how.repetitions} --band-repetitions {how.band_repetitions} --seed {how.seed}"
 
 
 def published_analyses(plan: Plan) -> list[Analysis]:
@@ -168,17 +184,21 @@ def published_analyses(plan: Plan) -> list[Analysis]:
 
 
 def own_analyses(plan: Plan) -> list[Analysis]:
-    """Those of the experiment: of its runs, unless it shows published scores alone.
+    """Those of the experiment: of its runs and score files, unless it shows published scores alone.
 
     Raises:
-        UserError: the experiment is to be shown as far as it is finished, and nothing is.
+        UserError: the experiment is to be shown as far as it is finished, and nothing is; or a score file is faulty.
     """
     experiment = plan.experiment
-    if experiment.scores == "published":
+    if _is_published_alone(experiment):
         return published_analyses(plan)
     runs = [run for run in plan.runs if not experiment.partial or _has(plan, run, SCORES)]
-    if not runs:
+    if not (runs or experiment.score_files or experiment.scores == "published"):
         raise UserError(f"partial: no run of experiment {experiment.name!r} is finished yet")
+    if experiment.scores == "published":
+        runs = []
+    files = _score_files(plan, list(dict.fromkeys(run.benchmark for run in plan.runs)) or PUBLISHED_BENCHMARKS)
+    shown = dict.fromkeys([*(run.benchmark for run in runs), *files])
     return [
         Analysis(
             scope=experiment_scope(plan),
@@ -186,9 +206,31 @@ def own_analyses(plan: Plan) -> list[Analysis]:
             label=plan.benchmarks[name].label,
             scores=experiment.scores,
             runs=tuple(run for run in runs if run.benchmark == name),
+            methods=("all",) if experiment.published == "all" else experiment.published or (),
+            score_files=files.get(name, ()),
         )
-        for name in dict.fromkeys(run.benchmark for run in runs)
+        for name in shown or PUBLISHED_BENCHMARKS
     ]
+
+
+def _score_files(plan: Plan, candidates: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """By benchmark, the score files that concern it.
+
+    They are the benchmarks that the files name. A file without such a column is of all candidates that have one of its
+    tasks; if none has, of the first, so that ``collect`` says what is wrong with it.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for file in plan.experiment.score_files:
+        rows = tasks_in(Path(file))
+        named = sorted({benchmark for benchmark, _ in rows if benchmark})
+        for benchmark in named:
+            if benchmark not in plan.benchmarks:
+                raise UserError(f"{file}: {unknown_name('benchmark', benchmark, plan.benchmarks)}")
+        tasks = {task for benchmark, task in rows if not benchmark}
+        having = [name for name in candidates if tasks & set(plan.benchmarks[name].tasks)]
+        for name in dict.fromkeys([*named, *(having if named or having else candidates[:1])]):
+            found[name] = (*found.get(name, ()), file)
+    return found
 
 
 def shown_runs(analyses: Iterable[Analysis]) -> list[Run]:
@@ -249,9 +291,10 @@ def diagnosis_files(analysis: Analysis) -> dict[str, str]:
 
 
 def overview_files(scope: str) -> dict[str, str]:
-    """Name -> file of the figure that shows all benchmarks of a scope."""
+    """Name -> file of the figures and the page that show all benchmarks of a scope."""
     everything = Analysis(scope, "", "All benchmarks", "both")
-    return _product_files(everything, [catalog.OVERVIEW], catalog.FIGURE_SUFFIXES, "")
+    figures = _product_files(everything, catalog.JOINT_FIGURES, catalog.FIGURE_SUFFIXES, "")
+    return figures | _product_files(everything, [catalog.EXPLORE], ["html"], "")
 
 
 def all_figures(analyses: Iterable[Analysis]) -> list[str]:
@@ -285,7 +328,10 @@ def _product_files(
         file = f"figures/{analysis.scope}{folder}{entry.name}.{suffix}"
         if suffix in REPORTED_SUFFIXES and Path(file.format(benchmark=analysis.benchmark)).exists():
             labels = {"shows": entry.title, "scores": scope_name(analysis.scope)}
-            file = report(file, caption=f"../report/{entry.name}.rst", category=analysis.label, labels=labels)
+            caption = Path(file.format(benchmark=analysis.benchmark)).with_name(f"{entry.name}.md").resolve()
+            if suffix == "html" or not caption.exists():
+                caption = Path(__file__).with_name("report") / f"{entry.name}.rst"
+            file = report(file, caption=str(caption), category=analysis.label, labels=labels)
         files[f"{entry.name}_{suffix}"] = file
     return files
 
@@ -314,12 +360,3 @@ def failure_causes(jobs: Iterable[Any]) -> list[str]:
         words = [line for line in lines if line.strip()] or ["it left no message"]
         causes.append(f"{job.rule.name} failed: {words[-1]} (log: {log})")
     return causes
-
-
-def reference_arguments(plan: Plan, benchmark: str) -> list[str]:
-    """Arguments of collect with the references in a benchmark's file; none where there are none."""
-    references = plan.benchmarks[benchmark].references
-    if references is None:
-        return []
-    bounds = [f"{task}={reference.low},{reference.high}" for task, reference in references.tasks.items()]
-    return ["--references", *bounds, "--reference-words", references.low_means, references.high_means]

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.benchmarks import Benchmark
 from m3.analysis.frames import from_tree, to_tree
+from m3.analysis.scores import FROM_RUNS
 from m3.errors import UserError
 from m3.files import hdf5
 from m3.files.provenance import Provenance
 
-FORMAT, VERSION = "m3.aggregates", 4
+FORMAT, VERSION = "m3.aggregates", 5
 
 FRAMES = {
     "methods": [
-        *("method", "variant", "step_unit", "steps", "least_steps"),
-        *("n_seeds", "n_seeds_max", "n_tasks", "complete"),
+        *("method", "label", "origin", "variant", "remark", "steps", "least_steps", "simulation_steps"),
+        *("n_seeds", "n_seeds_max", "n_tasks", "complete", "fair", "ranked"),
     ],
     "metrics": ["method", "metric", "estimate", "low", "high"],
     "cells": ["method", "task", "n_seeds", "mean", "sd", "lowest", "highest", "normalized"],
@@ -33,14 +34,12 @@ _CSV_COLUMNS = ["benchmark", "method", "metric", "estimate", "low", "high", "n_s
 class Aggregates:
     """The statistics of one benchmark over the compared tasks.
 
-    Methods are in order of their IQM, best first; those that lack some of the tasks come last. Bounds (low, high) are
-    of 95% bootstrap intervals, NaN where there is none because every task has one seed.
+    Methods are in order of their IQM, best first: those that can be ranked, then those of another budget or protocol,
+    then those that lack some of the tasks. Bounds (low, high) are of 95% bootstrap intervals, NaN where there is none
+    because every task has one seed.
     """
 
-    benchmark: str
-    label: str
-    scale: str
-    """Its name in figures, and what the scores are that count as 0 and 1, where it is not a published one."""
+    info: Benchmark
     repetitions: int
     """Bootstrap repetitions of intervals."""
     band_repetitions: int
@@ -50,13 +49,15 @@ class Aggregates:
     total_tasks: int
     """Number of tasks of the benchmark."""
     own: list[str]
-    """Methods with own runs, in the order in which they were given."""
+    """Methods from own runs and files, in the order in which they were given."""
     reference: str
     """The method that all others are compared with: M3, or the best where M3 is not there."""
     methods: pd.DataFrame
-    """One row per method: variant (empty for published ones), the most and the least steps after which its scores were
-    taken and their unit, the fewest and the most seeds of its tasks, its number of tasks (0 if it has none of those
-    that are compared), and whether these are all compared tasks."""
+    """One row per method: its name with what keeps it out of the ranking (``label``); variant (empty for all but own
+    runs); the most and the least decisions, and the most steps of the simulator, after which its scores were taken;
+    the fewest and the most seeds of its tasks; its number of tasks (0 if it has none of those that are compared);
+    whether these are all compared tasks; whether it has the benchmark's budget and protocol (``fair``); and whether
+    both (``ranked``)."""
     metrics: pd.DataFrame
     """mean, median, iqm, optimality_gap of normalised scores; superhuman (number of tasks at human level) where the
     references are human; raw_mean (mean return) where all tasks have one scale. Over the tasks that the method has."""
@@ -75,9 +76,9 @@ class Aggregates:
     """Mean, lowest and highest raw score over seeds against steps."""
 
     @property
-    def info(self) -> Benchmark:
-        """What a reader must know about the benchmark."""
-        return benchmark_info(self.benchmark, self.label, self.scale)
+    def benchmark(self) -> str:
+        """Its name."""
+        return self.info.name
 
     def metric(self, name: str) -> pd.DataFrame:
         """One metric of all methods, indexed by method, in order."""
@@ -85,16 +86,30 @@ class Aggregates:
 
     @property
     def complete(self) -> list[str]:
-        """Methods that have all compared tasks, in order."""
+        """Methods that have all compared tasks, in order: first the ranked ones."""
         return self.methods.method[self.methods.complete].tolist()
+
+    @property
+    def ranked(self) -> list[str]:
+        """Those of them that were trained and scored as the benchmark demands."""
+        return self.methods.method[self.methods.ranked].tolist()
+
+    @property
+    def trained(self) -> list[str]:
+        """Methods from own runs, in the order in which they were given."""
+        runs = set(self.methods.method[self.methods.origin == FROM_RUNS])
+        return [method for method in self.own if method in runs]
+
+    def label(self, method: str) -> str:
+        """A method's name in figures, with what keeps it out of the ranking."""
+        return str(self.methods.set_index("method").label[method])
 
 
 def write(path: Path, aggregates: Aggregates, provenance: Provenance) -> None:
     """Write as HDF5 of format m3.aggregates: a group per frame, a dataset per column."""
     content: hdf5.Tree = {
         "benchmark": aggregates.benchmark,
-        "label": aggregates.label,
-        "scale": aggregates.scale,
+        "info": aggregates.info.tree(),
         "repetitions": aggregates.repetitions,
         "band_repetitions": aggregates.band_repetitions,
         "tasks": aggregates.tasks,
@@ -120,9 +135,7 @@ def read(path: Path, benchmark: str | None = None) -> Aggregates:
     if benchmark not in (None, content["benchmark"]):
         raise UserError(f"{path}: statistics of {content['benchmark']}, where those of {benchmark} are needed")
     return Aggregates(
-        benchmark=content["benchmark"],
-        label=content["label"],
-        scale=content["scale"],
+        info=Benchmark(**content["info"]),
         repetitions=content["repetitions"],
         band_repetitions=content["band_repetitions"],
         tasks=content["tasks"],

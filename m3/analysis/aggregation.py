@@ -1,51 +1,76 @@
-"""Computes all statistics of one benchmark from its table of scores."""
+"""Computes all statistics of one benchmark from its table of scores, methods side by side in processes of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from m3.analysis import statistics
+from m3.analysis import bootstrap
 from m3.analysis.aggregates import FRAMES, Aggregates
+from m3.analysis.bootstrap import Draws, Estimate, blocks
 from m3.analysis.curves import aligned, common_steps
+from m3.analysis.extent import extent
+from m3.analysis.metrics import iqm, metrics_of
 from m3.analysis.scores import ScoreTable, empty
-from m3.analysis.statistics import Bootstrap, Sample
+from m3.config.experiment import Statistics
 
-REFERENCE = "M3"
-"""The published method that all others are compared with, where its scores are there."""
-
-METRICS = {
-    "mean": statistics.mean,
-    "median": statistics.median,
-    "iqm": statistics.iqm,
-    "optimality_gap": statistics.optimality_gap,
-    "superhuman": statistics.tasks_at_one,
-}
-BAND_REPETITIONS = 2_000
-"""Most repetitions for profiles and learning curves, whose bands have hundreds of points (rliable's number)."""
+_Scores = dict[str, np.ndarray]
+"""Normalised scores of a method's runs, by task, tasks in the order of the benchmark."""
 
 
-def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
-    """Compute all statistics. The same table, repetitions and seed give the same numbers.
+@dataclass(frozen=True)
+class _Job:
+    """All that the statistics of one method depend on."""
+
+    method: str
+    table: ScoreTable
+    """With the scores and curves of this method alone, of the compared tasks."""
+    tasks: list[str]
+    statistics: Statistics
+    thresholds: np.ndarray | None
+    """Of the performance profile; none: it has none."""
+    reference: tuple[str, _Scores] | None
+    """What it is compared with; none: it is the reference itself."""
+    base: tuple[str, _Scores] | None
+    """The own method that it is an ablation of; none: it is none."""
+
+
+def aggregate(
+    table: ScoreTable,
+    repetitions: int,
+    seed: int,
+    band_repetitions: int = Statistics().band_repetitions,
+    cores: int = 1,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Aggregates:
+    """Compute all statistics. The same table and settings give the same numbers, on any number of cores.
 
     Args:
         table: the scores.
-        repetitions: bootstrap repetitions per interval.
-        seed: of the bootstrap.
+        repetitions: draws per interval.
+        seed: of the draws.
+        band_repetitions: draws per band of profiles and learning curves.
+        cores: processes that compute methods side by side.
+        tell: is told of progress, a line per method.
     """
+    statistics = Statistics(repetitions=repetitions, band_repetitions=band_repetitions, seed=seed)
     tasks = table.compared_tasks()
     scores = table.scores[table.scores.task.isin(tasks)]
     scores = scores.assign(normalized=table.normalize(scores.task, scores.score))
-    draws = {method: _draw(rows, tasks, repetitions, seed) for method, rows in scores.groupby("method")}
-    metrics = {method: _metrics(table, bootstrap) for method, bootstrap in draws.items()}
-    methods = _methods(table, scores, metrics, tasks)
-    draws = {method: draws[method] for method in methods.method if method in draws}  # in order from here on
-    reference = REFERENCE if REFERENCE in draws else next(iter(draws))
-    band_repetitions = min(repetitions, BAND_REPETITIONS)
+    by_method = {str(method): _by_task(rows, tasks) for method, rows in scores.groupby("method", sort=False)}
+    methods = extent(table, scores, tasks, {method: float(iqm(_blocks(runs))) for method, runs in by_method.items()})
+    order = [method for method in methods.method if method in by_method]
+    reference = table.info.reference if table.info.reference in by_method else order[0]
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in _STATISTICS}
+    jobs = list(_jobs(table, statistics, tasks, methods, by_method, reference))
+    for number, (job, found) in enumerate(zip(jobs, _work(jobs, cores), strict=True), 1):
+        tell(f"{table.benchmark}: {job.method}, {number} of {len(jobs)} methods")
+        for name, frame in found.items():
+            frames[name].append(frame)
     return Aggregates(
-        benchmark=table.benchmark,
-        label=table.label,
-        scale=table.scale,
+        info=table.info,
         repetitions=repetitions,
         band_repetitions=band_repetitions,
         tasks=tasks,
@@ -53,52 +78,166 @@ def aggregate(table: ScoreTable, repetitions: int, seed: int) -> Aggregates:
         own=table.own,
         reference=reference,
         methods=methods,
-        metrics=pd.concat([metrics[method].assign(method=method) for method in draws], ignore_index=True),
-        cells=_cells(scores, list(draws)),
-        profiles=_profiles({method: draws[method] for method in methods.method[methods.complete]}, band_repetitions),
-        improvement=_improvement(reference, draws),
-        ablations=_ablations(table.own, draws),
-        curves=_curves(table, methods, tasks, band_repetitions, seed),
-        task_curves=_task_curves(table, methods, tasks),
+        cells=_cells(scores, order),
+        **{name: _joined(found, FRAMES[name]) for name, found in frames.items()},
     )
 
 
-def _draw(rows: pd.DataFrame, tasks: Sequence[str], repetitions: int, seed: int) -> Bootstrap:
-    """The normalised scores of one method, and their draws. The indices of tasks are those in ``tasks``."""
-    by_task = {task: group.normalized.to_numpy() for task, group in rows.groupby("task")}
-    sample = Sample.of([by_task.get(task, np.array([])) for task in tasks])
-    return Bootstrap.draw(sample, repetitions, statistics.generator(seed, "scores", rows.method.iloc[0]))
+def _by_task(rows: pd.DataFrame, tasks: Sequence[str]) -> _Scores:
+    runs = {str(task): group.normalized.to_numpy() for task, group in rows.groupby("task")}
+    return {task: runs[task] for task in tasks if task in runs}
 
 
-def _metrics(table: ScoreTable, bootstrap: Bootstrap) -> pd.DataFrame:
-    """All metrics of one method: metric, estimate, low, high."""
-    results = statistics.estimate(bootstrap, list(METRICS.values()))
-    frame = pd.DataFrame(results, columns=["estimate", "low", "high"], dtype=np.float64).assign(metric=list(METRICS))
-    if not (table.tasks.high_means == "human play").all():
-        frame = frame[frame.metric != "superhuman"]
-    scales = table.tasks[["low", "high"]].drop_duplicates()
-    if len(scales) > 1:
-        return frame
-    low, high = scales.iloc[0]
-    raw = frame[frame.metric == "mean"].assign(metric="raw_mean")
-    raw[["estimate", "low", "high"]] = low + (high - low) * raw[["estimate", "low", "high"]]
-    return pd.concat([frame, raw])
+def _blocks(runs: _Scores) -> list[np.ndarray]:
+    return blocks(list(runs.values()))
 
 
-def _methods(
-    table: ScoreTable, scores: pd.DataFrame, metrics: Mapping[str, pd.DataFrame], tasks: list[str]
-) -> pd.DataFrame:
-    """The methods in order, with the extent of their data."""
-    seeds = scores.groupby(["method", "task"]).seed.nunique().groupby("method")
-    extent = pd.DataFrame({"n_seeds": seeds.min(), "n_seeds_max": seeds.max(), "n_tasks": seeds.size()})
-    extent[["steps", "least_steps"]] = scores.groupby("method").steps.agg(["max", "min"])
-    extent["complete"] = extent.n_tasks == len(tasks)
-    extent["iqm"] = {method: frame.set_index("metric").estimate["iqm"] for method, frame in metrics.items()}
-    frame = table.methods.merge(extent, how="left", left_on="method", right_index=True)
-    frame["complete"] = frame.complete.eq(True)
-    counts = ["n_seeds", "n_seeds_max", "n_tasks", "steps", "least_steps"]
-    frame[counts] = frame[counts].fillna(0).astype(np.int64)  # of a method without any of the tasks
-    return frame.sort_values(["complete", "iqm", "method"], ascending=[False, False, True], ignore_index=True)
+def _jobs(
+    table: ScoreTable,
+    statistics: Statistics,
+    tasks: list[str],
+    methods: pd.DataFrame,
+    by_method: dict[str, _Scores],
+    reference: str,
+) -> Iterator[_Job]:
+    """One per method that has scores, in order."""
+    complete = methods.method[methods.complete]
+    highest = max(runs.max() for method in complete for runs in by_method[method].values())
+    base = table.trained[0] if table.trained and table.trained[0] in by_method else None
+    for method in methods.method[methods.method.isin(by_method)]:
+        yield _Job(
+            method=method,
+            table=table.of_method(method, tasks),
+            tasks=tasks,
+            statistics=statistics,
+            thresholds=_thresholds(highest) if method in set(complete) else None,
+            reference=None if method == reference else (reference, by_method[reference]),
+            base=(base, by_method[base]) if base and method in table.trained and method != base else None,
+        )
+
+
+def _thresholds(highest: float) -> np.ndarray:
+    """Where profiles are evaluated: a fine grid up to 1, then geometrically up to the highest score."""
+    above = np.geomspace(1, highest, 101)[1:] if highest > 1 else np.array([])
+    return np.concatenate([np.linspace(0, min(1, highest), 101), above])
+
+
+def _work(jobs: Sequence[_Job], cores: int) -> Iterator[dict[str, pd.DataFrame]]:
+    """The statistics of every job, in order."""
+    if cores == 1 or len(jobs) == 1:
+        yield from map(_statistics, jobs)
+        return
+    with ProcessPoolExecutor(min(cores, len(jobs))) as processes:
+        yield from processes.map(_statistics, jobs)
+
+
+def _statistics(job: _Job) -> dict[str, pd.DataFrame]:
+    """All frames of one method's statistics that are not empty."""
+    rows = job.table.scores.assign(normalized=job.table.normalize(job.table.scores.task, job.table.scores.score))
+    runs = _by_task(rows, job.tasks)
+    frames = {name: compute(job, runs) for name, compute in _STATISTICS.items()}
+    return {name: frame for name, frame in frames.items() if not frame.empty}
+
+
+def _metrics(job: _Job, runs: _Scores) -> pd.DataFrame:
+    metrics = metrics_of(job.table.tasks)
+    found = bootstrap.estimate(
+        _blocks(runs), lambda drawn: np.array([metric.function(drawn) for metric in metrics]), _scores_draws(job)
+    )
+    frame = _frame(job, found, metric=[metric.name for metric in metrics])
+    low, high = job.table.tasks.iloc[0][["low", "high"]]
+    raw = [metric.raw for metric in metrics]
+    frame.loc[raw, ["estimate", "low", "high"]] = low + (high - low) * frame.loc[raw, ["estimate", "low", "high"]]
+    return frame
+
+
+def _profile(job: _Job, runs: _Scores) -> pd.DataFrame:
+    if job.thresholds is None:
+        return empty(FRAMES["profiles"])
+    found = bootstrap.profile(_blocks(runs), job.thresholds, _band_draws(job, "profile"))
+    return _frame(job, found, threshold=job.thresholds)
+
+
+def _improvement(job: _Job, runs: _Scores) -> pd.DataFrame:
+    """The reference against the method, where they share tasks."""
+    name, reference = job.reference or ("", {})
+    shared = [task for task in runs if task in reference]
+    if not shared:
+        return empty(FRAMES["improvement"])
+    draws = Draws(job.statistics.repetitions, job.statistics.seed, ("improvement", name, job.method))
+    found = bootstrap.improvement([(reference[task], runs[task]) for task in shared], draws)
+    return _frame(job, found, n_tasks=len(shared))
+
+
+def _ablation(job: _Job, runs: _Scores) -> pd.DataFrame:
+    """The IQM of the method and of the one that it is an ablation of, over the tasks that both have."""
+    name, base = job.base or ("", {})
+    shared = [task for task in runs if task in base]
+    if not shared:
+        return empty(FRAMES["ablations"])
+    of_base, of_method = (
+        bootstrap.estimate(_blocks({task: scores[task] for task in shared}), iqm, _scores_draws(job, method))
+        for method, scores in ((name, base), (job.method, runs))
+    )
+    bounds = {f"base_{key}": value for key, value in zip(("estimate", "low", "high"), of_base, strict=True)}
+    return _frame(job, of_method, base=name, n_tasks=len(shared), **bounds)
+
+
+def _curve(job: _Job, _: _Scores) -> pd.DataFrame:
+    """IQM against steps, where every run has a value: the runs in it never change."""
+    runs = job.table.curves
+    if set(runs.task) != set(job.tasks):
+        return empty(FRAMES["curves"])
+    steps = common_steps(runs, job.table.info.agent_steps)
+    values, indices = aligned(runs.assign(score=job.table.normalize(runs.task, runs.score)), job.tasks, steps)
+    known = ~np.isnan(values).any(axis=1)
+    if not known.any():
+        return empty(FRAMES["curves"])
+    scores = blocks([values[known][:, indices == task].T for task in range(len(job.tasks))])
+    found = bootstrap.estimate(scores, iqm, _band_draws(job, "curve"))
+    return _frame(job, found, steps=steps[known], n_seeds=np.bincount(indices).min(), n_tasks=len(job.tasks))
+
+
+def _task_curves(job: _Job, _: _Scores) -> pd.DataFrame:
+    frames = []
+    for task, rows in job.table.curves.groupby("task"):
+        steps = common_steps(rows, job.table.info.agent_steps)
+        values, _indices = aligned(rows, [str(task)], steps)
+        known = ~np.isnan(values).any(axis=1)
+        values = values[known]
+        columns = {"mean": values.mean(axis=1), "lowest": values.min(axis=1), "highest": values.max(axis=1)}
+        frame = pd.DataFrame({"steps": steps[known], **columns})
+        frames.append(frame.assign(method=job.method, task=task, n_seeds=values.shape[1]))
+    return _joined(frames, FRAMES["task_curves"])
+
+
+_STATISTICS: dict[str, Callable[[_Job, _Scores], pd.DataFrame]] = {
+    "metrics": _metrics,
+    "profiles": _profile,
+    "improvement": _improvement,
+    "ablations": _ablation,
+    "curves": _curve,
+    "task_curves": _task_curves,
+}
+
+
+def _scores_draws(job: _Job, method: str | None = None) -> Draws:
+    """The draws of final scores: a method's are the same for all its metrics, and as the base of ablations."""
+    return Draws(job.statistics.repetitions, job.statistics.seed, ("scores", method or job.method))
+
+
+def _band_draws(job: _Job, purpose: str) -> Draws:
+    return Draws(job.statistics.band_repetitions, job.statistics.seed, (purpose, job.method))
+
+
+def _frame(job: _Job, found: Estimate, **columns: object) -> pd.DataFrame:
+    """One row per value."""
+    values = {"estimate": found.value, "low": found.low, "high": found.high}
+    return pd.DataFrame(values).assign(method=job.method, **columns)
+
+
+def _joined(frames: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True)[columns] if frames else empty(columns)
 
 
 def _cells(scores: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
@@ -112,88 +251,3 @@ def _cells(scores: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         normalized=("normalized", "mean"),
     )
     return cells.loc[list(methods)].reset_index()
-
-
-def _profiles(draws: Mapping[str, Bootstrap], repetitions: int) -> pd.DataFrame:
-    highest = max(bootstrap.sample.scores[-1] for bootstrap in draws.values())
-    thresholds = _thresholds(highest)
-    profile = statistics.performance_profile(thresholds)
-    frames = []
-    for method, bootstrap in draws.items():
-        few = Bootstrap(bootstrap.sample, bootstrap.counts[:repetitions])
-        estimate, low, high = statistics.estimate(few, [profile])[0]
-        columns = {"method": method, "threshold": thresholds, "estimate": estimate, "low": low, "high": high}
-        frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _thresholds(highest: float) -> np.ndarray:
-    """Where profiles are evaluated: a fine grid up to 1, then geometrically up to the highest score."""
-    above = np.geomspace(1, highest, 101)[1:] if highest > 1 else np.array([])
-    return np.concatenate([np.linspace(0, min(1, highest), 101), above])
-
-
-def _improvement(reference: str, draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
-    """The reference against every other method, where they share tasks."""
-    rows = []
-    for method, draw in draws.items():
-        shared = _shared_tasks(draws[reference], draw)
-        if method != reference and len(shared):
-            interval = statistics.probability_of_improvement(draws[reference], draw, shared)
-            rows.append((method, *interval, len(shared)))
-    return pd.DataFrame(rows, columns=FRAMES["improvement"])
-
-
-def _shared_tasks(x: Bootstrap, y: Bootstrap) -> np.ndarray:
-    """Indices of the tasks that both have."""
-    return np.intersect1d(x.sample.present, y.sample.present)
-
-
-def _ablations(own: Sequence[str], draws: Mapping[str, Bootstrap]) -> pd.DataFrame:
-    """Every other own method against the first, where they share tasks."""
-    if not own or own[0] not in draws:
-        return empty(FRAMES["ablations"])
-    rows = []
-    for method in own[1:]:
-        shared = _shared_tasks(draws[own[0]], draws[method]) if method in draws else np.array([], dtype=np.int64)
-        if len(shared):
-            pair = (draws[own[0]].restricted_to(shared), draws[method].restricted_to(shared))
-            base, ablation = (statistics.estimate(bootstrap, [statistics.iqm])[0] for bootstrap in pair)
-            rows.append((own[0], method, len(shared), *map(float, base), *map(float, ablation)))
-    return pd.DataFrame(rows, columns=FRAMES["ablations"])
-
-
-def _curves(table: ScoreTable, methods: pd.DataFrame, tasks: list[str], repetitions: int, seed: int) -> pd.DataFrame:
-    frames = []
-    for method, runs in _curves_by_method(table, methods, tasks):
-        if set(runs.task) != set(tasks):
-            continue
-        steps = common_steps(runs, table.info.agent_steps)
-        values, indices = aligned(runs.assign(score=table.normalize(runs.task, runs.score)), tasks, steps)
-        known = ~np.isnan(values).any(axis=1)  # only where every run has a value: the runs in the IQM never change
-        sample = Sample(np.zeros(len(indices)), indices)
-        bootstrap = Bootstrap.draw(sample, repetitions, statistics.generator(seed, "curves", method))
-        estimate, low, high = statistics.iqm_curve(values[known], bootstrap)
-        frame = pd.DataFrame({"steps": steps[known], "estimate": estimate, "low": low, "high": high})
-        frames.append(frame.assign(method=method, n_seeds=np.bincount(indices).min(), n_tasks=len(tasks)))
-    return pd.concat(frames, ignore_index=True) if frames else empty(FRAMES["curves"])
-
-
-def _task_curves(table: ScoreTable, methods: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
-    frames = []
-    for method, runs in _curves_by_method(table, methods, tasks):
-        for task, rows in runs.groupby("task"):
-            steps = common_steps(rows, table.info.agent_steps)
-            values, _ = aligned(rows, [task], steps)
-            known = ~np.isnan(values).any(axis=1)
-            values = values[known]
-            columns = {"mean": values.mean(axis=1), "lowest": values.min(axis=1), "highest": values.max(axis=1)}
-            frame = pd.DataFrame({"steps": steps[known], **columns})
-            frames.append(frame.assign(method=method, task=task, n_seeds=values.shape[1]))
-    return pd.concat(frames, ignore_index=True) if frames else empty(FRAMES["task_curves"])
-
-
-def _curves_by_method(table: ScoreTable, methods: pd.DataFrame, tasks: list[str]) -> list[tuple[str, pd.DataFrame]]:
-    curves = table.curves[table.curves.task.isin(tasks)]
-    by_method = dict(list(curves.groupby("method")))
-    return [(method, by_method[method]) for method in methods.method if method in by_method]

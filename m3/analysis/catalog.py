@@ -16,7 +16,7 @@ class Entry:
     """The benchmarks whose published scores it shows; none: any benchmark."""
 
 
-_WITH_CURVES = frozenset({"dmc500k", "craftax1m"})
+_WITH_CURVES = frozenset({"atari100k", "dmc500k", "craftax1m"})
 
 FIGURES = (
     Entry("aggregates", "Mean, median, IQM, optimality gap"),
@@ -24,10 +24,11 @@ FIGURES = (
     Entry("profiles", "Performance profiles"),
     Entry("improvement", "Probability of improvement"),
     Entry("tasks", "Scores of every task"),
+    Entry("heatmap", "Normalised scores of every task"),
+    Entry("levels", "Games at and below human level", benchmarks=frozenset({"atari100k"})),
     Entry("curves", "Learning curves", benchmarks=_WITH_CURVES),
-    Entry("task_curves", "Learning curves of every task", benchmarks=frozenset({"dmc500k"})),
+    Entry("task_curves", "Learning curves of every task", benchmarks=_WITH_CURVES - {"craftax1m"}),
     Entry("own_curves", "Learning curves of own runs", own_variants=1),
-    Entry("own_cost", "Run time and cost of own runs", own_variants=1),
     Entry("ablations", "Ablations", own_variants=2),
 )
 TABLES = (
@@ -36,13 +37,19 @@ TABLES = (
     Entry("table_runs", "Provenance of own runs", own_variants=1),
 )
 OVERVIEW = Entry("overview", "The benchmarks at a glance")
+TRAINING_TIME = Entry("training_time", "How long training takes")
+JOINT_FIGURES = (OVERVIEW, TRAINING_TIME)
+"""Figures that show several benchmarks together."""
+EXPLORE = Entry("explore", "Page to explore all scores")
+"""Shows several benchmarks together, too: one HTML file."""
 DIAGNOSIS = (
     Entry("diagnosis", "How well world models predict"),
     Entry("table_diagnosis", "How well world models predict"),
 )
 """A figure and a table, of trained agents and not of scores."""
 
-FIGURE_SUFFIXES = ("pdf", "png")
+FIGURE_SUFFIXES = ("pdf", "png", "md")
+"""The last one is the caption."""
 TABLE_SUFFIXES = ("tex", "md", "csv", "html")
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from m3.analysis import words
-from m3.analysis.own_runs import method_name
 from m3.analysis.rendering import Cell, Table, to_html, to_latex, to_markdown
+from m3.analysis.sources import method_name
 from m3.errors import UserError
 from m3.files import hdf5
 

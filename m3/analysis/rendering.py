@@ -1,6 +1,7 @@
 """Tables as LaTeX, Markdown and HTML."""
 
 import html
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,20 +37,46 @@ class Table:
 
 
 def to_latex(table: Table) -> str:
-    """A tabular environment for the packages booktabs and graphicx, as wide as the line."""
+    """Tables for the packages booktabs and longtable, in parts of as many columns as a line of 6.5 inches holds.
+
+    Every part begins with the first column; longer ones than a page go on on the next one.
+    """
     lines = [
-        "% Needs \\usepackage{booktabs,graphicx}; wide tables want a landscape page.",
+        "% Needs \\usepackage{booktabs,longtable}.",
         "% Bold: best; underlined: second best.",
         *(f"% {line}" for line in (table.title, *table.notes)),
-        "\\resizebox{\\linewidth}{!}{%",
-        f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
-        "\\toprule",
-        _latex_row([_latex(text) for text in table.header]),
+        "{\\footnotesize",
     ]
-    for section in table.sections:
-        lines.append("\\midrule")
-        lines += [_latex_row([_latex_cell(cell) for cell in row]) for row in section]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", ""])
+    for columns in latex_parts(table):
+        lines.append(f"\\begin{{longtable}}{{l{'r' * (len(columns) - 1)}}}")
+        lines += [
+            "\\toprule",
+            _latex_row([_latex_head(table.header[column]) for column in columns]),
+            "\\midrule\\endhead",
+        ]
+        for number, section in enumerate(table.sections):
+            lines += ["\\midrule"] if number else []
+            lines += [_latex_row([_latex_cell(row[column]) for column in columns]) for row in section]
+        lines += ["\\bottomrule", "\\end{longtable}"]
+    return "\n".join([*lines, "}", ""])
+
+
+def latex_parts(table: Table) -> list[list[int]]:
+    """The columns of each part of a LaTeX table, the first column in all of them."""
+    widths = [_latex_width(table, column) for column in range(len(table.header))]
+    parts = [[0]]
+    for column in range(1, len(widths)):
+        if len(parts[-1]) > 1 and sum(widths[other] for other in parts[-1]) + widths[column] > _LATEX_LINE:
+            parts.append([0])
+        parts[-1].append(column)
+    return parts
+
+
+def _latex_width(table: Table, column: int) -> float:
+    """Characters that a column takes of a line, with the space beside it."""
+    cells = [row[column] for section in table.sections for row in section]
+    head = max(map(len, textwrap.wrap(table.header[column], _LATEX_HEAD)), default=0)
+    return max([head, *(len(cell.text) + (1 + 0.9 * len(cell.small) if cell.small else 0) for cell in cells)]) + 3
 
 
 def to_markdown(table: Table) -> str:
@@ -99,6 +126,10 @@ td small {{ color: #777; }}
 </body>
 </html>
 """
+_LATEX_LINE = 110
+"""Characters of \\footnotesize that always fit into a line of 6.5 inches."""
+_LATEX_HEAD = 14
+"""Characters of a line of a column's head."""
 _LATEX = {
     "\\": "\\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -114,6 +145,11 @@ _LATEX = {
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex_head(text: str) -> str:
+    lines = " \\\\ ".join(_latex(line) for line in textwrap.wrap(text, _LATEX_HEAD))
+    return f"\\shortstack[r]{{{lines}}}" if len(text) > _LATEX_HEAD else lines
 
 
 def _latex_row(cells: Sequence[str]) -> str:

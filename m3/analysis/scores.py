@@ -1,26 +1,26 @@
 """One table of scores per benchmark, of published and of own runs. Nothing is filled in, dropped or averaged."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from m3.analysis.benchmarks import Benchmark, benchmark_info
+from m3.analysis.benchmarks import Benchmark
 from m3.analysis.frames import from_tree, to_tree
 from m3.errors import UserError, unknown_name
 from m3.files import hdf5
 from m3.files.provenance import Provenance
 
-FORMAT, VERSION = "m3.score-table", 2
+FORMAT, VERSION = "m3.score-table", 3
 
-AGENT_STEPS = "agent steps"
-AUTHORS_STEPS = "steps as the method's authors count them"
+PUBLISHED, FROM_RUNS, FROM_FILES = "published", "run", "file"
+"""Origins of methods."""
 
-METHOD_COLUMNS = ["method", "variant", "step_unit"]
+METHOD_COLUMNS = ["method", "origin", "variant", "comparable", "remark"]
 TASK_COLUMNS = ["task", "low", "high", "low_means", "high_means"]
-SCORE_COLUMNS = ["method", "task", "seed", "score", "steps", "source"]
+SCORE_COLUMNS = ["method", "task", "seed", "score", "steps", "simulation_steps", "source"]
 CURVE_COLUMNS = ["method", "task", "seed", "steps", "score"]
 RUN_COLUMNS = [
     *["method", "variant", "task", "seed", "score", "score_sd", "episodes", "agent_steps", "wall_seconds", "device"],
@@ -33,59 +33,51 @@ def empty(columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame({column: [] for column in columns})
 
 
-def references(bounds: Mapping[str, tuple[float, float]], low_means: str, high_means: str) -> pd.DataFrame:
-    """TASK_COLUMNS from the scores that count as 0 and 1, by task, and what they are."""
-    rows = [(task, low, high, low_means, high_means) for task, (low, high) in bounds.items()]
-    return pd.DataFrame(rows, columns=TASK_COLUMNS)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """Scores of any number of methods, as a reader finds them or as ``combine`` joins them."""
 
     methods: pd.DataFrame
-    """METHOD_COLUMNS, one row per method in order; ``variant`` is empty for published methods. Steps, in ``scores`` and
-    ``curves``, are counted in the method's ``step_unit``."""
+    """METHOD_COLUMNS, one row per method in order; ``variant`` is empty for all but own runs, ``comparable`` tells
+    whether the protocol is the benchmark's, ``remark`` what else to know of it."""
     scores: pd.DataFrame
-    """SCORE_COLUMNS, one row per run: its final score."""
+    """SCORE_COLUMNS, one row per run: its final score, and the decisions (``steps``) and steps of the simulator before
+    it."""
     curves: pd.DataFrame
-    """CURVE_COLUMNS, one row per logged point."""
+    """CURVE_COLUMNS, one row per logged point; ``steps`` are decisions."""
     runs: pd.DataFrame = field(default_factory=lambda: empty(RUN_COLUMNS))
     """RUN_COLUMNS, one row per own run: where its score comes from."""
     notes: tuple[str, ...] = ()
     """What a reader of the results must know about how they were read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreTable(Scores):
     """All scores of one benchmark, with the references that normalise them."""
 
-    benchmark: str = ""
-    label: str = ""
-    """The benchmark's name in figures, where it is not a published one."""
-    tasks: pd.DataFrame = field(default_factory=lambda: empty(TASK_COLUMNS))
+    info: Benchmark
+    tasks: pd.DataFrame
     """TASK_COLUMNS, one row per task of the benchmark; a score of ``low`` counts as 0, one of ``high`` as 1."""
 
     @property
-    def info(self) -> Benchmark:
-        """What a reader must know about the benchmark."""
-        return benchmark_info(self.benchmark, self.label, self.scale)
-
-    @property
-    def scale(self) -> str:
-        """What the scores are that count as 0 and 1."""
-        first = self.tasks.iloc[0]
-        return f"(0: {first.low_means}, 1: {first.high_means})"
+    def benchmark(self) -> str:
+        """Its name."""
+        return self.info.name
 
     @property
     def own(self) -> list[str]:
-        """Methods with own runs, in order."""
-        return self.methods.loc[self.methods.variant != "", "method"].tolist()
+        """Methods from own runs and files, in order."""
+        return self.methods.method[self.methods.origin != PUBLISHED].tolist()
+
+    @property
+    def trained(self) -> list[str]:
+        """Methods from own runs, in order."""
+        return self.methods.method[self.methods.origin == FROM_RUNS].tolist()
 
     @property
     def has_published(self) -> bool:
         """Whether there are published methods."""
-        return bool((self.methods.variant == "").any())
+        return bool((self.methods.origin == PUBLISHED).any())
 
     def compared_tasks(self) -> list[str]:
         """The tasks on which methods are compared: those of the own method that has most, or all without own runs."""
@@ -98,6 +90,13 @@ class ScoreTable(Scores):
         present = set(own.task[own.method == most])
         return [task for task in all_tasks if task in present]
 
+    def of_method(self, method: str, tasks: Sequence[str]) -> "ScoreTable":
+        """The scores and curves of one method on some tasks."""
+        scores, curves = (
+            frame[(frame.method == method) & frame.task.isin(tasks)] for frame in (self.scores, self.curves)
+        )
+        return replace(self, scores=scores, curves=curves, runs=empty(RUN_COLUMNS))
+
     def normalize(self, tasks: pd.Series, scores: pd.Series) -> np.ndarray:
         """Scores on the scale of the references, (score - low) / (high - low)."""
         references = self.tasks.set_index("task").loc[tasks]
@@ -105,24 +104,20 @@ class ScoreTable(Scores):
         return (scores.to_numpy() - low) / (high - low)
 
 
-def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores], label: str = "") -> ScoreTable:
+def combine(info: Benchmark, tasks: pd.DataFrame, parts: Sequence[Scores]) -> ScoreTable:
     """The table of a benchmark from the scores of several readers.
 
     Raises:
-        UserError: no scores at all, a task without (sensible) references, two methods of one name, two scores of a run.
+        UserError: no scores at all, an unknown task, two methods of one name, two scores of a run.
     """
     if not parts or all(part.scores.empty for part in parts):
-        raise UserError(f"no scores of {benchmark}: give published scores, finished runs, or both")
+        raise UserError(f"no scores of {info.name}: give published scores, finished runs, or files of scores")
     methods = pd.concat([part.methods for part in parts], ignore_index=True)
     scores = pd.concat([part.scores for part in parts], ignore_index=True)
     curves = pd.concat([part.curves for part in parts], ignore_index=True)
     for task in pd.concat([scores.task, curves.task]).unique():
         if task not in set(tasks.task):
-            raise unknown_name(f"task of {benchmark}", task, tasks.task)
-    flat = tasks[~(tasks.low < tasks.high)]
-    if not flat.empty:
-        row = flat.iloc[0]
-        raise UserError(f"references of {row.task}: the high one must exceed the low one, got {row.low} and {row.high}")
+            raise unknown_name(f"task of {info.name}", task, tasks.task)
     repeated = methods.method[methods.method.duplicated()]
     if not repeated.empty:
         raise UserError(f"two methods are called {repeated.iloc[0]!r}: give one of them another label")
@@ -137,8 +132,7 @@ def combine(benchmark: str, tasks: pd.DataFrame, parts: Sequence[Scores], label:
         curves=curves,
         runs=pd.concat(runs, ignore_index=True) if runs else empty(RUN_COLUMNS),
         notes=tuple(note for part in parts for note in part.notes),
-        benchmark=benchmark,
-        label=label,
+        info=info,
         tasks=tasks,
     )
 
@@ -147,7 +141,7 @@ def write(path: Path, table: ScoreTable, provenance: Provenance) -> None:
     """Write a table as HDF5 of format m3.score-table: a group per frame, a dataset per column."""
     content: hdf5.Tree = {
         "benchmark": table.benchmark,
-        "label": table.label,
+        "info": table.info.tree(),
         "methods": to_tree(table.methods),
         "tasks": to_tree(table.tasks),
         "scores": to_tree(table.scores),
@@ -171,7 +165,6 @@ def read(path: Path) -> ScoreTable:
         curves=from_tree(content["curves"], CURVE_COLUMNS),
         runs=from_tree(content["runs"], RUN_COLUMNS),
         notes=tuple(content["notes"]),
-        benchmark=content["benchmark"],
-        label=content["label"],
+        info=Benchmark(**content["info"]),
         tasks=from_tree(content["tasks"], TASK_COLUMNS),
     )

@@ -9,10 +9,11 @@ from typing import Any
 from zlib import crc32
 
 import matplotlib
+import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.typing import LineStyleType, RcKeyType
+from matplotlib.typing import LineStyleType
 
 WIDE = 6.75
 """Inches: the text width of a two-column paper."""
@@ -26,7 +27,7 @@ ALERT = "#B3261E"
 
 _SIZE = 7.0
 _FONTS = Path(__file__).parent / "fonts"
-_SETTINGS: dict[RcKeyType, Any] = {
+_SETTINGS: dict[str, Any] = {
     "font.family": "Roboto Subset",
     "font.size": _SIZE,
     "axes.titlesize": _SIZE,
@@ -35,91 +36,100 @@ _SETTINGS: dict[RcKeyType, Any] = {
     "axes.titlepad": 4,
     "axes.labelsize": _SIZE,
     "axes.labelpad": 3,
-    "axes.labelcolor": INK,
     "axes.edgecolor": QUIET,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
+    "figure.labelsize": _SIZE,
     "grid.color": FAINT,
     "grid.linewidth": 0.5,
-    "text.color": INK,
     "xtick.color": QUIET,
     "ytick.color": QUIET,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
+    **{f"{axis}tick.{which}.width": 0.6 for axis in "xy" for which in ("major", "minor")},
+    **{f"{axis}tick.{which}.size": 2.5 for axis in "xy" for which in ("major", "minor")},
+    **dict.fromkeys(("text.color", "axes.labelcolor"), INK),
     "lines.linewidth": 1.2,
     "lines.solid_capstyle": "butt",
-    "hatch.linewidth": 0.5,
     "legend.frameon": False,
     "legend.fontsize": 6.5,
+    "legend.handlelength": 1.8,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.4,
+    "legend.borderaxespad": 0,
+    "legend.borderpad": 0.1,
     "pdf.fonttype": 42,  # TrueType outlines are embedded, and text stays text
     "text.hinting": "no_hinting",  # a text is as wide in pixels as on paper
     "figure.dpi": 200,
-    "path.simplify": True,
 }
 _PNG_METADATA: dict[str, Any] = {"Software": None}
 _PDF_METADATA: dict[str, Any] = {"Creator": None, "Producer": None, "CreationDate": None}
+
+
+Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Look:
     """How a method is drawn in every figure."""
 
-    color: str
+    color: Color
     marker: str
-    line: LineStyleType = "-"
+    dashes: tuple[float, ...] = ()
+    """Lengths of dashes and gaps; none: a solid line."""
+
+    @property
+    def line(self) -> LineStyleType:
+        """The same as matplotlib's line style."""
+        return (0, self.dashes) if self.dashes else "-"
 
 
-_DASH: LineStyleType = (0, (4, 1.5))
-_DOT: LineStyleType = (0, (1, 1.2))
-_DASH_DOT: LineStyleType = (0, (5, 1.5, 1, 1.5))
-_DASH_DOT_DOT: LineStyleType = (0, (4, 1, 1, 1, 1, 1))
-_LONG_DASH: LineStyleType = (0, (8, 1.5))
-
-M3_COLOR = "#D55E00"
-_PUBLISHED = {
-    "M3": Look(M3_COLOR, "o"),
-    "Simulus-A": Look("#8C510A", "P", _DASH),
-    "REM": Look("#CC79A7", "D", _DASH_DOT),
-    "IRIS": Look("#0072B2", "s", _DASH),
-    "Delta-IRIS": Look("#56B4E9", "^", "-"),
-    "DIAMOND": Look("#009E73", "v", "-"),
-    "STORM": Look("#999933", "X", _DOT),
-    "TWM": Look("#44AA99", "<", _DASH_DOT),
-    "SimPLe": Look("#88739A", "h", _DOT),
-    "EfficientZero": Look("#332288", "p", _DASH),
-    "DreamerV3": Look("#117733", "s", _LONG_DASH),
-    "DreamerV3 (2024)": Look("#6FA287", "d", _DASH),
-    "PPO (2024)": Look("#8A8A8A", ">", _DOT),
-    "TD-MPC2": Look("#332288", "^", "-"),
-    "TD-MPC": Look("#7E6FC4", "v", _DASH),
-    "SAC": Look("#8C510A", "X", _DASH_DOT),
-    "PPO": Look("#6B6B6B", ">", _DOT),
-    "D4PG": Look("#0072B2", "D", _DASH_DOT_DOT),
-    "DDPG": Look("#56B4E9", "d", _DASH),
-    "DMPO": Look("#882255", "p", _DASH_DOT),
-    "MPO": Look("#CC79A7", "h", _DOT),
-    "PPO-RNN": Look("#0072B2", "s", _DASH),
-    "PPO-RND": Look("#009E73", "^", _DASH_DOT),
-    "E3B": Look("#88739A", "v", _DOT),
-}
-_OWN = (
-    Look("#000000", "o", "-"),
-    Look("#AA3377", "s", _DASH),
-    Look("#228833", "^", _DASH_DOT),
-    Look("#4477AA", "D", _DOT),
-    Look("#997700", "v", _LONG_DASH),
-    Look("#66CCEE", "P", _DASH_DOT_DOT),
+_DASHES = ((4, 1.5), (), (5, 1.5, 1, 1.5), (1, 1.2), (8, 1.5))
+_MARKERS = "s^DvXdPph<>"
+_SAFE, _DARK = sns.color_palette("colorblind"), sns.color_palette("dark")
+_COLORS = [*(_SAFE[i] for i in (0, 2, 4, 9, 5)), *(_DARK[i] for i in (4, 9, 6, 8, 2)), _SAFE[7], _DARK[0]]
+_M3 = Look(to_rgb("#D55E00"), "o")
+_PUBLISHED = (
+    *(
+        "EfficientZero",
+        "M3 (independent reproduction)",
+        "EASimulus",
+        "BBF",
+        "EADream",
+        "DIAMOND",
+        "REM",
+        "HarmonyDream",
+    ),
+    *(
+        "STORM",
+        "Delta-IRIS",
+        "IRIS",
+        "TWM",
+        "DreamerV3",
+        "SimPLe",
+        "Simulus-A",
+        "DreamerV3 (2024)",
+        "OC-STORM",
+        "FOCUS",
+    ),
+    *(
+        "SPR",
+        "CURL",
+        "DrQ(eps)",
+        "MuZero",
+        "STORM (2026)",
+        "PPO (2024)",
+        "DreamerV3 (2023, run by HarmonyDream authors)",
+    ),
+    *("TD-MPC2", "DR.Q", "MR.Q", "SimbaV2 (UTD 2)", "DC-MPC", "TD-MPC", "DreamerV3 (run by TD-MPC2 authors)", "SAC"),
+    *("D4PG", "DMPO", "MPO", "DDPG", "PPO", "SimBa (half budget)", "XQC", "MR.Q (sticky actions)"),
+    *("PPO-RNN", "PPO-RND", "E3B", "PPO-GTrXL"),
 )
-_OTHER = ("#4E79A7", "#A0785A", "#59A14F", "#B07AA1", "#7A8B99", "#A39A1F")
+"""Published methods in such an order that those of a benchmark look different."""
+_OWN_COLORS = tuple(map(to_rgb, ("#000000", "#AA3377", "#228833", "#4477AA", "#997700", "#66CCEE")))
 
 
 def look(method: str, own: Sequence[str]) -> Look:
@@ -127,19 +137,21 @@ def look(method: str, own: Sequence[str]) -> Look:
 
     Args:
         method: its name.
-        own: the methods with own runs, in order.
+        own: the own methods, in order.
     """
     if method in own:
-        return _OWN[own.index(method) % len(_OWN)]
-    if method in _PUBLISHED:
-        return _PUBLISHED[method]
-    number = crc32(method.encode())  # does not depend on which other methods there are
-    return Look(_OTHER[number % len(_OTHER)], "os^vDdph<>"[number % 10], (_DASH, _DOT, _DASH_DOT)[number % 3])
+        number = own.index(method)
+        return Look(_OWN_COLORS[number % len(_OWN_COLORS)], "os^DvPXd"[number % 8], ((), *_DASHES)[number % 6])
+    if method == "M3":
+        return _M3
+    # an unknown method's look does not depend on which others there are
+    number = _PUBLISHED.index(method) if method in _PUBLISHED else crc32(method.encode())
+    return Look(_COLORS[number % len(_COLORS)], _MARKERS[number % len(_MARKERS)], _DASHES[number % len(_DASHES)])
 
 
-def tint(color: str, strength: float = 0.4) -> tuple[float, float, float]:
+def tint(color: Color, strength: float = 0.4) -> Color:
     """A colour mixed with white: opaque, so that what lies behind it does not shine through."""
-    red, green, blue = to_rgb(color)
+    red, green, blue = color
     return (1 - strength * (1 - red), 1 - strength * (1 - green), 1 - strength * (1 - blue))
 
 
@@ -154,15 +166,18 @@ def style() -> Iterator[None]:
     _register_fonts()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's matplotlibrc changes nothing
-        matplotlib.rcParams.update(_SETTINGS)
+        sns.set_theme("paper", "ticks", rc=_SETTINGS)
         yield
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write ``{name}.pdf`` and ``{name}.png``, the same bytes for the same figure."""
+def save(figure: Figure, folder: Path, name: str, caption: str) -> None:
+    """Write ``{name}.pdf`` and ``{name}.png``, the same bytes for the same figure, and its caption, ``{name}.md``."""
     folder.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # the panels have their places, which need not be found again for each file
     figure.savefig(folder / f"{name}.pdf", metadata=_PDF_METADATA)
     figure.savefig(folder / f"{name}.png", metadata=_PNG_METADATA)
+    (folder / f"{name}.md").write_text(caption, encoding="utf-8")
 
 
 @cache

@@ -7,22 +7,12 @@ import pandas as pd
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates, to_csv
-from m3.analysis.benchmarks import Benchmark
+from m3.analysis.metrics import METRICS, Metric
 from m3.analysis.rendering import Cell, Mark, Table, to_html, to_latex, to_markdown
 from m3.analysis.scores import ScoreTable
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
-
-_METRICS = {
-    "mean": "Mean",
-    "median": "Median",
-    "iqm": "IQM",
-    "optimality_gap": "Optimality gap",
-    "superhuman": "Superhuman",
-    "raw_mean": "Mean return",
-}
-_LOWER_IS_BETTER = {"optimality_gap"}
 
 
 def files(name: str, aggregates: Aggregates, table: ScoreTable) -> dict[str, str]:
@@ -49,12 +39,16 @@ def scores_table(aggregates: Aggregates, table: ScoreTable) -> Table:
     references = table.tasks.set_index("task")
     cells = aggregates.cells.set_index(["method", "task"])
     usual = aggregates.methods.set_index("method").n_seeds_max
+    fair = set(aggregates.methods.method[aggregates.methods.fair])
     low, high = references.low_means.iloc[0], references.high_means.iloc[0]
     rows = []
     for task in aggregates.tasks:
         found = [cells.loc[(method, task)] if (method, task) in cells.index else None for method in methods]
-        row = marked([_score_cell(cell, usual[method]) for method, cell in zip(methods, found, strict=True)])
-        bounds = [Cell(_number(references.loc[task, column])) for column in ("low", "high")]
+        row = marked(
+            [_score_cell(cell, usual[method]) for method, cell in zip(methods, found, strict=True)],
+            among=[method in fair for method in methods],
+        )
+        bounds = [Cell(words.score(references.loc[task, column])) for column in ("low", "high")]
         rows.append([Cell(task), *bounds, *row])
     notes = [
         f"{words.extent(aggregates)}. Mean over seeds, with the standard deviation; one seed has none. "
@@ -65,21 +59,21 @@ def scores_table(aggregates: Aggregates, table: ScoreTable) -> Table:
     return Table(
         title=f"{benchmark.label}: scores of every {benchmark.task_word}",
         notes=[*_warnings(aggregates), *notes],
-        header=[benchmark.task_word.capitalize(), low.capitalize(), high.capitalize(), *methods],
-        sections=[rows, _aggregate_rows(aggregates, benchmark, methods), _extent_rows(aggregates, methods)],
+        header=[benchmark.task_word.capitalize(), low.capitalize(), high.capitalize(), *map(aggregates.label, methods)],
+        sections=[rows, _aggregate_rows(aggregates, methods), _extent_rows(aggregates, methods)],
     )
 
 
 def aggregates_table(aggregates: Aggregates) -> Table:
     """Every metric of every method with its interval, and the probability of improvement."""
     benchmark = aggregates.info
-    metrics = [name for name in _METRICS if name in set(aggregates.metrics.metric)]
+    metrics = [metric for metric in METRICS.values() if metric.name in set(aggregates.metrics.metric)]
     methods = aggregates.methods[aggregates.methods.n_tasks > 0]
     columns = [
-        [Cell(method) for method in methods.method],
+        [Cell(label) for label in methods.label],
         [Cell(words.seeds(aggregates, method)) for method in methods.method],
         [Cell(f"{count} of {aggregates.total_tasks}") for count in methods.n_tasks],
-        *(_metric_column(aggregates, benchmark, name) for name in metrics),
+        *(_metric_column(aggregates, metric) for metric in metrics),
         _improvement_column(aggregates, methods.method),
     ]
     return Table(
@@ -93,7 +87,7 @@ def aggregates_table(aggregates: Aggregates) -> Table:
         ],
         header=[
             *("Method", f"Seeds per {benchmark.task_word}", f"{benchmark.task_word.capitalize()}s"),
-            *(_METRICS[name] for name in metrics),
+            *(metric.label for metric in metrics),
             f"P({aggregates.reference} better)",
         ],
         sections=[list(zip(*columns, strict=True))],
@@ -108,7 +102,7 @@ def runs_table(table: ScoreTable) -> Table:
         revision = run.git_revision[:10] + (" (modified)" if run.git_dirty else "")
         texts = [
             *(run.variant, run.task, str(run.seed)),
-            Cell(_number(run.score), _spread(run.score_sd, like=run.score)),
+            Cell(words.score(run.score), _spread(run.score_sd, like=run.score)),
             *(str(run.episodes), f"{run.agent_steps:,}", _duration(run.wall_seconds), run.device, run.host),
             *(run.created_by, revision, run.config_hash[:8]),
         ]
@@ -138,9 +132,18 @@ def runs_csv(table: ScoreTable) -> str:
     return _csv(table.runs.assign(benchmark=table.benchmark)[["benchmark", *table.runs.columns]])
 
 
-def marked(cells: Sequence[Cell], lower_is_better: bool = False) -> list[Cell]:
-    """The cells with the best and the second best marked; equal as printed is equally good. No number, no mark."""
-    values = [_parsed(cell.text) for cell in cells]
+def marked(cells: Sequence[Cell], lower_is_better: bool = False, among: Sequence[bool] | None = None) -> list[Cell]:
+    """The cells with the best and the second best marked; equal as printed is equally good. No number, no mark.
+
+    Args:
+        cells: of one row or column.
+        lower_is_better: which are the best.
+        among: which cells take part; none: all.
+    """
+    values = [
+        _parsed(cell.text) if takes_part else None
+        for cell, takes_part in zip(cells, among or [True] * len(cells), strict=True)
+    ]
     ranking = sorted({value for value in values if value is not None}, reverse=not lower_is_better)
     marks: dict[float | None, Mark] = dict(zip(ranking, (Mark.BEST, Mark.SECOND), strict=False))
     return [Cell(cell.text, cell.small, marks.get(value, Mark.NONE)) for cell, value in zip(cells, values, strict=True)]
@@ -150,26 +153,22 @@ def _score_cell(cell: pd.Series | None, usual_seeds: int) -> Cell:
     if cell is None:
         return Cell(NOTHING)
     seeds = "" if cell.n_seeds == usual_seeds else f" ({words.count(int(cell.n_seeds), 'seed')})"
-    return Cell(_number(cell["mean"]), (_spread(cell.sd, like=cell["mean"]) + seeds).strip())
+    return Cell(words.score(cell["mean"]), (_spread(cell.sd, like=cell["mean"]) + seeds).strip())
 
 
 def _spread(deviation: float, like: float) -> str:
-    return "" if np.isnan(deviation) else f"\N{PLUS-MINUS SIGN} {_number(deviation, like)}"
+    return "" if np.isnan(deviation) else f"\N{PLUS-MINUS SIGN} {words.score(deviation, like)}"
 
 
-def _aggregate_rows(aggregates: Aggregates, benchmark: Benchmark, methods: Sequence[str]) -> list[list[Cell]]:
-    rows = []
-    for name, label in _METRICS.items():
-        rows_of_metric = aggregates.metric(name)
-        if rows_of_metric.empty:
+def _aggregate_rows(aggregates: Aggregates, methods: Sequence[str]) -> list[list[Cell]]:
+    rows, ranked = [], [method in aggregates.ranked for method in methods]
+    for metric in METRICS.values():
+        found = aggregates.metric(metric.name)
+        if found.empty:
             continue
-        cells = [
-            Cell(
-                _metric(benchmark, name, rows_of_metric.estimate[method]) if method in aggregates.complete else NOTHING
-            )
-            for method in methods
-        ]
-        rows.append([Cell(label), Cell(""), Cell(""), *marked(cells, name in _LOWER_IS_BETTER)])
+        texts = {method: metric.text(aggregates.info, found.estimate[method]) for method in aggregates.complete}
+        cells = [Cell(texts.get(method, NOTHING)) for method in methods]
+        rows.append([Cell(metric.label), Cell(""), Cell(""), *marked(cells, metric.lower_is_better, ranked)])
     return rows
 
 
@@ -182,19 +181,14 @@ def _extent_rows(aggregates: Aggregates, methods: Sequence[str]) -> list[list[Ce
     return [[Cell(f"Seeds per {word}"), *blank, *seeds], [Cell(f"{word.capitalize()}s"), *blank, *tasks]]
 
 
-def _metric_column(aggregates: Aggregates, benchmark: Benchmark, name: str) -> list[Cell]:
-    """One metric of all methods with intervals; marks only among the methods that have all compared tasks."""
-    rows = aggregates.metric(name)
-    cells = [
-        Cell(
-            _metric(benchmark, name, row.estimate),
-            "" if np.isnan(row.low) else f"[{_metric(benchmark, name, row.low)}, {_metric(benchmark, name, row.high)}]",
-        )
-        for row in rows.itertuples()
-    ]
-    whole = [cell for cell, method in zip(cells, rows.index, strict=True) if method in aggregates.complete]
-    rest = [cell for cell, method in zip(cells, rows.index, strict=True) if method not in aggregates.complete]
-    return [*marked(whole, name in _LOWER_IS_BETTER), *rest]  # methods that lack tasks come last
+def _metric_column(aggregates: Aggregates, metric: Metric) -> list[Cell]:
+    """One metric of all methods with intervals; marks only among the ranked methods."""
+    rows = aggregates.metric(metric.name)
+    cells = []
+    for row in rows.itertuples():
+        value, low, high = (metric.text(aggregates.info, number) for number in (row.estimate, row.low, row.high))
+        cells.append(Cell(value, "" if np.isnan(row.low) else f"[{low}, {high}]"))
+    return marked(cells, metric.lower_is_better, [method in aggregates.ranked for method in rows.index])
 
 
 def _improvement_column(aggregates: Aggregates, methods: Iterable[str]) -> list[Cell]:
@@ -210,24 +204,8 @@ def _improvement_column(aggregates: Aggregates, methods: Iterable[str]) -> list[
     return cells
 
 
-def _metric(benchmark: Benchmark, name: str, value: float) -> str:
-    if name == "superhuman":
-        return f"{value:.0f}"
-    if name == "raw_mean":
-        return _number(value)
-    text = f"{100 * value:.2f}%" if benchmark.percent else f"{value:.3f}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _number(value: float, like: float | None = None) -> str:
-    """A score with digits by its size, or by that of another number: "0.25", "14.9", "149", "25,600"."""
-    size = abs(value if like is None else like)
-    digits = 0 if size >= 100 else 1 if size >= 10 else 2
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def _parsed(text: str) -> float | None:
-    """The number that ``_number`` or ``_metric`` printed; none for a cell without one."""
+    """The number that ``words.score`` or ``Metric.text`` printed; none for a cell without one."""
     plain = text.replace("\N{MINUS SIGN}", "-").replace(",", "").removesuffix("%")
     try:
         return float(plain)
@@ -244,7 +222,8 @@ def _duration(seconds: float) -> str:
 def _warnings(aggregates: Aggregates) -> list[str]:
     without = aggregates.methods.method[aggregates.methods.n_tasks == 0]
     warnings = [*words.warnings(aggregates), *(f"{method} has no scores here" for method in without)]
-    return [" ".join(f"{warning}." for warning in warnings)] if warnings else []
+    said = [" ".join(f"{warning}." for warning in warnings)] if warnings else []
+    return said + words.not_ranked(aggregates)
 
 
 def _csv(frame: pd.DataFrame) -> str:

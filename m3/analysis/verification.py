@@ -1,6 +1,5 @@
 """From a figure or table back to its raw scores: everything on the way is made again and compared."""
 
-import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,18 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from m3.analysis import aggregates, catalog, scores, tables
 from m3.analysis.aggregates import FRAMES, Aggregates
 from m3.analysis.aggregation import aggregate
+from m3.analysis.captions import caption
+from m3.analysis.explore import explore_page
 from m3.analysis.figures import draw
-from m3.analysis.figures.overview import overview_figure
-from m3.analysis.own_runs import read_own
-from m3.analysis.published import read_published, read_references
+from m3.analysis.joint import joint_figure
 from m3.analysis.run_origins import RunOrigins
 from m3.analysis.scores import ScoreTable
+from m3.analysis.sources import Sources, collect
 from m3.analysis.style import save, style
-from m3.config.loading import load_benchmark
 from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError
 from m3.files import hdf5
@@ -65,11 +65,11 @@ def verify(paths: Iterable[Path]) -> Findings:
 
     for path in paths:
         root, folder = _locate(path)
-        if path.stem == catalog.OVERVIEW.name:
+        if path.stem in {entry.name for entry in (*catalog.JOINT_FIGURES, catalog.EXPLORE)}:
             folders = sorted(file.parent for file in folder.glob("*/aggregates.h5"))
             if not folders:
-                raise UserError(f"{folder} has no folders with aggregates.h5: make the figure again")
-            differences = _overview_differences(path, [statistics_in(root, benchmark)[0] for benchmark in folders])
+                raise UserError(f"{folder} has no folders with aggregates.h5: make the file again")
+            differences = _joint_differences(path, [statistics_in(root, benchmark) for benchmark in folders])
         else:
             differences = _product_differences(path, *statistics_in(root, folder))
         findings.conclude(str(path), "made again", differences)
@@ -96,7 +96,7 @@ def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statist
     name = str((folder / "scores.h5").relative_to(root))
     findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins.folders))
     how = _settings(folder / "aggregates.h5")
-    again = aggregate(table, how["repetitions"], how["seed"])
+    again = aggregate(table, how["repetitions"], how["seed"], how["band_repetitions"])
     name = str((folder / "aggregates.h5").relative_to(root))
     step = f"computed again with {how['repetitions']:,} repetitions"
     findings.conclude(name, step, _frames_differences(statistics, again, list(FRAMES)))
@@ -111,25 +111,18 @@ def _settings(path: Path) -> dict[str, Any]:
 def _collected_differences(root: Path, folder: Path, stored: ScoreTable, runs: Sequence[Path]) -> Iterator[str]:
     """What differs between a table and the published scores and runs that it was collected from."""
     how = _settings(folder / "scores.h5")
-    published = root / "results" / "published"
-    parts = [read_published(published, stored.benchmark)] if how["scores"] != "own" else []
-    labels = dict(label.split("=", 1) for label in how["labels"])
-    parts += [read_own(runs, stored.benchmark, labels)] if runs else []
-    if not parts:
+    sources = Sources(
+        published=None if how["scores"] == "own" else root / "results" / "published",
+        methods=tuple(how["methods"]),
+        runs=runs,
+        labels=dict(label.split("=", 1) for label in how["labels"]),
+        files=[root / file for file in how["score_files"]],
+    )
+    if not (sources.published or sources.runs or sources.files):
         yield "nothing is left of what it was collected from"
         return
-    again = scores.combine(stored.benchmark, _references(root, stored), parts)
+    again = collect(stored.benchmark, sources, root / "config")
     yield from _frames_differences(stored, again, ["methods", "tasks", "scores", "curves", "runs"])
-
-
-def _references(root: Path, stored: ScoreTable) -> pd.DataFrame:
-    """The scores that count as 0 and 1: the published ones, or those of an own benchmark's file."""
-    file = root / "config" / "benchmarks" / f"{stored.benchmark}.yaml"
-    own = load_benchmark(stored.benchmark, root / "config").references if file.exists() else None
-    if own is None:
-        return read_references(root / "results" / "published", stored.benchmark)
-    bounds = {task: (bound.low, bound.high) for task, bound in own.tasks.items()}
-    return scores.references(bounds, own.low_means, own.high_means)
 
 
 def _frames_differences(
@@ -168,13 +161,12 @@ def _by_key(frame: pd.DataFrame) -> pd.DataFrame:
 def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) -> Iterator[str]:
     """What differs between a figure or table and the same made again."""
     name, suffix = path.stem, path.suffix.removeprefix(".")
-    if name in catalog.table_names(len(table.own)) and suffix in catalog.TABLE_SUFFIXES:
+    if name in catalog.table_names(len(table.trained)) and suffix in catalog.TABLE_SUFFIXES:
         if path.read_text(encoding="utf-8") != tables.files(name, statistics, table)[suffix]:
             yield "the text differs"
-    elif name in catalog.figure_names(table.benchmark, len(table.own), table.has_published):
+    elif name in catalog.figure_names(table.benchmark, len(table.trained), table.has_published):
         with style():
-            figure = draw(name, statistics, table)
-            if path.read_bytes() not in _saved(figure, name, suffix):
+            if path.read_bytes() not in _saved(draw(name, statistics, table), caption(name, statistics, table), path):
                 yield _OTHER_DRAWING
     else:
         yield f"there is no figure or table {name!r} of {table.benchmark}"
@@ -183,18 +175,21 @@ def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) 
 _OTHER_DRAWING = "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"
 
 
-def _overview_differences(path: Path, statistics: Sequence[Aggregates]) -> Iterator[str]:
-    """The same of the figure of several benchmarks, which stand in any order."""
-    for order in itertools.permutations(statistics):
-        with style():
-            if path.read_bytes() in _saved(overview_figure(order), path.stem, path.suffix.removeprefix(".")):
-                return
-    yield _OTHER_DRAWING
+def _joint_differences(path: Path, benchmarks: Sequence[_Statistics]) -> Iterator[str]:
+    """The same of what shows several benchmarks, in order of their names."""
+    both = [(table, statistics) for statistics, table in benchmarks]
+    if path.stem == catalog.EXPLORE.name:
+        if path.read_text(encoding="utf-8") != explore_page(both):
+            yield "the page differs: other numbers, or another version of the suite or of bokeh made it"
+        return
+    with style():
+        if path.read_bytes() not in _saved(*joint_figure(path.stem, both), path):
+            yield _OTHER_DRAWING
 
 
-def _saved(figure: Any, name: str, suffix: str) -> list[bytes]:
+def _saved(figure: Figure, text: str, path: Path) -> list[bytes]:
     """The bytes of a figure's file; none for a suffix that figures do not have."""
     with tempfile.TemporaryDirectory() as folder:
-        save(figure, Path(folder), name)
-        file = Path(folder, f"{name}.{suffix}")
+        save(figure, Path(folder), path.stem, text)
+        file = Path(folder, path.name)
         return [file.read_bytes()] if file.exists() else []

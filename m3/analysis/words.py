@@ -28,6 +28,20 @@ def value(number: float) -> str:
     return f"{number:.{digits}f}".replace("-", _MINUS)
 
 
+def score(number: float, like: float | None = None) -> str:
+    """A score with digits by its size, or by that of another number: "0.25", "14.9", "149", "25,600"."""
+    size = abs(number if like is None else like)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2
+    return f"{number:,.{digits}f}".replace("-", _MINUS)
+
+
+def duration(seconds: float) -> str:
+    """A time in its best unit: "45 s", "12 min", "3.5 h"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.3g} h"
+
+
 def tick(number: float, _: float | None = None) -> str:
     """A score on an axis: "0", "0.5", "500", "20K"; takes the position that matplotlib hands to formatters."""
     text = f"{number / 1000:g}K" if abs(number) >= 10_000 else f"{number:g}"
@@ -71,10 +85,20 @@ def tasks(aggregates: Aggregates) -> str:
     return part_of_tasks(aggregates, aggregates.tasks)
 
 
+def budget(benchmark: Benchmark) -> str:
+    """The experience that training is allowed: "100 K agent steps (400 K frames)"; empty where there is no limit."""
+    if benchmark.agent_steps is None or benchmark.simulation_steps is None:
+        return ""
+    text = f"{steps(benchmark.agent_steps)} agent steps"
+    if benchmark.simulation_steps == benchmark.agent_steps:
+        return text
+    return f"{text} ({steps(benchmark.simulation_steps)} {benchmark.simulation_step}s)"
+
+
 def extent(aggregates: Aggregates) -> str:
     """What was scored and when: "26 games, after 100 K agent steps (400 K frames)"."""
-    budget = aggregates.info.budget
-    return f"{tasks(aggregates)}, {budget}" if budget else tasks(aggregates)
+    allowed = budget(aggregates.info)
+    return f"{tasks(aggregates)}, after {allowed}" if allowed else tasks(aggregates)
 
 
 def part_of_tasks(aggregates: Aggregates, some: Sequence[str]) -> str:
@@ -109,6 +133,15 @@ def _trained(method: Any) -> str:
     """The steps that a method's runs have trained: "24 K", or "10 K to 24 K"."""
     alike = method.least_steps == method.steps
     return steps(method.steps) if alike else f"{steps(method.least_steps)} to {steps(method.steps)}"
+
+
+def not_ranked(aggregates: Aggregates) -> list[str]:
+    """Which methods with all compared tasks stand apart from the ranking, as a sentence; empty where none does."""
+    names = [aggregates.label(method) for method in aggregates.complete if method not in aggregates.ranked]
+    allowed = budget(aggregates.info)
+    if not names:
+        return []
+    return [f"Ranked is what has had {allowed}, under one protocol; apart, with what differs: {', '.join(names)}."]
 
 
 def not_shown(aggregates: Aggregates) -> list[str]:

@@ -230,13 +230,14 @@ def bench_settings(
     batch_size: int | None = None,
     precision: Precision | None = None,
     perceptual: bool = True,
+    size: str | None = None,
 ) -> RunSettings:
     """Make the settings of a benchmark's runs, with another batch size of all components or precision where given.
 
-    Without ``perceptual``, the tokenizer's perceptual distance is left out.
+    Without ``perceptual``, the tokenizer's perceptual distance is left out. ``size`` is as for ``load_run``.
     """
     loaded = load_benchmark(benchmark)
-    settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0))
+    settings = load_run(Run(benchmark, variant, loaded.tasks[0], seed=0), size=size)
     content = settings.model_dump()
     if batch_size is not None:
         for part in COMPONENTS:

@@ -14,8 +14,10 @@ python -m m3 aggregate --scores mine/scores.h5 --output mine/aggregates.h5 --csv
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
-    parser.add_argument("--repetitions", type=int, default=50_000, help="of the bootstrap (default: 50000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    parser.add_argument("--repetitions", type=int, default=10_000, help="draws per interval (default: 10000)")
+    parser.add_argument("--band-repetitions", type=int, default=2_000, help="draws per band (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    parser.add_argument("--cores", type=int, default=1, help="methods are computed side by side (default: 1)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="all statistics, HDF5")
     parser.add_argument("--csv", type=Path, required=True, metavar="FILE", help="the aggregates, for people")
 
@@ -26,12 +28,13 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis.provenance import provenance
     from m3.files.atomic import atomic_file
 
-    for name, least in (("repetitions", 1), ("seed", 0)):
+    for name, least in (("repetitions", 1), ("band_repetitions", 1), ("seed", 0), ("cores", 1)):
         if getattr(args, name) < least:
-            raise UserError(f"--{name} must be at least {least}, got {getattr(args, name)}")
+            raise UserError(f"--{name.replace('_', '-')} must be at least {least}, got {getattr(args, name)}")
     table = scores.read(args.scores)
-    results = aggregate(table, args.repetitions, args.seed)
-    settings = {"benchmark": table.benchmark, "repetitions": args.repetitions, "seed": args.seed}
+    how = {name: getattr(args, name) for name in ("repetitions", "band_repetitions", "seed")}
+    results = aggregate(table, **how, cores=args.cores, tell=print)
+    settings = {"benchmark": table.benchmark, **how}
     aggregates.write(args.output, results, provenance(settings, table))
     with atomic_file(args.csv) as file:
         file.write(aggregates.to_csv(results).encode())

@@ -1,10 +1,10 @@
 """Gather the scores of a benchmark into one table."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from m3.cli import variant_labels
+from m3.config.loading import CONFIG_FOLDER
 from m3.errors import UserError
 
 HELP = "gather published scores and those of finished runs of a benchmark in one table"
@@ -17,58 +17,45 @@ python -m m3 collect --benchmark atari100k --published results/published --runs 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
-    label = "its name in figures, where it is not a published one (default: that of --benchmark)"
-    parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=label)
+    config = "where benchmarks/{benchmark}.yaml is, with its references and names (default: config)"
+    parser.add_argument("--config", type=Path, default=CONFIG_FOLDER, metavar="FOLDER", help=config)
     parser.add_argument(
-        "--published", type=Path, required=True, metavar="FOLDER", help="runs.csv, curves.csv.gz, references.csv"
+        "--published", type=Path, required=True, metavar="FOLDER", help="methods.csv, runs.csv, curves.csv.gz"
     )
     parser.add_argument(
         "--scores", choices=["published", "own", "both"], default="both", help="which ones (default: both)"
     )
+    methods = "published methods, or all (default: the benchmark's short list)"
+    parser.add_argument("--methods", nargs="*", default=[], metavar="NAME", help=methods)
     parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of finished runs")
     labels = "names of variants in figures; the first one is the base of ablations"
     parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=labels)
-    references = "scores that count as 0 and 1, in place of references.csv, for every task of the benchmark"
-    parser.add_argument("--references", nargs="*", default=[], metavar="TASK=LOW,HIGH", help=references)
-    words = ["low reference", "high reference"]
-    parser.add_argument(
-        "--reference-words", nargs=2, default=words, metavar=("LOW", "HIGH"), help="what these scores are"
-    )
+    files = "CSV files of other methods' scores: method, task, seed, steps, score"
+    parser.add_argument("--score-files", type=Path, nargs="*", default=[], metavar="FILE", help=files)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the table, HDF5")
 
 
 def run(args: argparse.Namespace) -> int:
     from m3.analysis import scores
-    from m3.analysis.own_runs import read_own
     from m3.analysis.provenance import provenance
-    from m3.analysis.published import read_published, read_references
+    from m3.analysis.sources import Sources, collect
 
     if args.scores == "published" and args.runs:
         raise UserError("--scores published takes no --runs; use --scores both")
-    if args.scores == "own" and not args.runs:
+    if args.scores == "own" and not (args.runs or args.score_files):
         raise UserError("--scores own needs the folders of finished runs after --runs")
-    if args.references:
-        tasks = scores.references(_references(args.references), *args.reference_words)
-    else:
-        tasks = read_references(args.published, args.benchmark)
-    parts = [read_published(args.published, args.benchmark)] if args.scores != "own" else []
-    parts += [read_own(args.runs, args.benchmark, variant_labels(args.labels))] if args.runs else []
-    table = scores.combine(args.benchmark, tasks, parts, args.benchmark_label)
-    settings = {"benchmark": args.benchmark, "scores": args.scores, "labels": args.labels}
+    sources = Sources(
+        published=None if args.scores == "own" else args.published,
+        methods=tuple(args.methods),
+        runs=args.runs,
+        labels=variant_labels(args.labels),
+        files=args.score_files,
+    )
+    table = collect(args.benchmark, sources, args.config)
+    settings = {name: getattr(args, name) for name in ("benchmark", "scores", "methods", "labels")}
+    settings["score_files"] = [str(path) for path in args.score_files]
     scores.write(args.output, table, provenance(settings, table))
     for note in table.notes:
         print(f"note: {note}")
     print(f"{args.output}: {len(table.methods)} methods, {len(table.scores)} runs, {len(table.runs)} of them own")
     return 0
-
-
-def _references(given: Sequence[str]) -> dict[str, tuple[float, float]]:
-    found = {}
-    for text in given:
-        task, _, bounds = text.rpartition("=")
-        try:
-            low, high = (float(bound) for bound in bounds.split(","))
-        except ValueError as error:
-            raise UserError(f"--references takes TASK=LOW,HIGH with two numbers, got {text!r}") from error
-        found[task] = (low, high)
-    return found

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.config.loading import load_run
     from m3.environments import make_environment
     from m3.reference.weights import unused_in_reference
+    from m3.runs.requirements import size
 
     settings = load_run(Run(args.benchmark, args.variant, args.task, seed=0))
     with closing(make_environment(settings.environment, settings.task, "test")) as environment:
@@ -45,4 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for name, count in counts.items():
         print(f"    {name:<12} {count + spare.get(name, 0):>16,} {count:>17,}")
     print(f"  the reference's world model has {spare['world model']:,} parameters that it never uses")
+    batch = settings.controller.schedule.batch_size
+    memory = agent.world_model.sequence.memory_bytes(batch)
+    if memory is not None:
+        print(f"  imagination of a batch of {batch} keeps up to {size(memory)} of what the world model remembers")
     return 0

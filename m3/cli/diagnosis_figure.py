@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.analysis import catalog
+    from m3.analysis.captions import diagnosis_caption
     from m3.analysis.diagnosis import read_diagnoses, table_files
     from m3.analysis.figures.diagnosis import diagnosis_figure
     from m3.analysis.style import save, style
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     diagnoses = read_diagnoses(args.runs, variant_labels(args.labels), args.benchmark_label)
     figure, table = (entry.name for entry in catalog.DIAGNOSIS)
     with style():
-        save(diagnosis_figure(diagnoses), args.output, figure)
+        save(diagnosis_figure(diagnoses), args.output, figure, diagnosis_caption(diagnoses))
     for suffix, text in table_files(diagnoses).items():
         with atomic_file(args.output / f"{table}.{suffix}") as file:
             file.write(text.encode())

@@ -24,17 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from m3.analysis import aggregates, catalog, scores
+    from m3.analysis.captions import caption
     from m3.analysis.figures import draw
     from m3.analysis.style import save, style
 
     table = scores.read(args.scores)
     statistics = aggregates.read(args.aggregates, table.benchmark)
-    names = catalog.figure_names(table.benchmark, len(table.own), table.has_published)
+    names = catalog.figure_names(table.benchmark, len(table.trained), table.has_published)
     for name in args.only or []:
         if name not in names:
             raise unknown_name(f"figure of {table.benchmark}", name, names)
     for name in args.only or names:
         with style():
-            save(draw(name, statistics, table), args.output, name)
+            save(draw(name, statistics, table), args.output, name, caption(name, statistics, table))
         print(args.output / f"{name}.png")
     return 0

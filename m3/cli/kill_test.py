@@ -7,13 +7,13 @@ HELP = "kill tiny runs at random moments, start them again, and compare with a r
 
 EXAMPLES = """\
 python -m m3 kill-test --kills 5
-python -m m3 kill-test --benchmark atari100k --task Breakout --folder killed
+python -m m3 kill-test --benchmark atari100k --variant fsq --task Breakout --folder killed
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", default="toy", help="for example atari100k (default: toy)")
-    parser.add_argument("--variant", default="tiny", help="(default: tiny)")
+    parser.add_argument("--variant", default="tiny", help="at the size of tiny (default: tiny)")
     parser.add_argument("--task", help="(default: the benchmark's first)")
     parser.add_argument("--kills", type=int, default=50, metavar="N", help="(default: 50)")
     parser.add_argument("--episodes", type=int, default=4, metavar="N", help="of the final evaluation (default: 4)")
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.folder is not None and args.folder.exists() and any(args.folder.iterdir()):
         raise UserError(f"{args.folder} is not empty")
     task = args.task or load_benchmark(args.benchmark).tasks[0]
-    settings = load_run(Run(args.benchmark, args.variant, task, seed=0))
+    settings = load_run(Run(args.benchmark, args.variant, task, seed=0), size="tiny")
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         different = kill_test(settings, args.kills, args.episodes, args.device, args.seed, folder, _say)

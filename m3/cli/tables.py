@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
     table = scores.read(args.scores)
     statistics = aggregates.read(args.aggregates, table.benchmark)
-    for name in catalog.table_names(len(table.own)):
+    for name in catalog.table_names(len(table.trained)):
         for suffix, text in files(name, statistics, table).items():
             with atomic_file(args.output / f"{name}.{suffix}") as file:
                 file.write(text.encode())

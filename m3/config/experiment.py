@@ -3,7 +3,7 @@
 import shlex
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, WithJsonSchema, field_validator, model_validator
 
 from m3.config.schema import NonNegativeInt, Settings
 from m3.errors import unknown_name
@@ -66,13 +66,44 @@ class Reference(Settings):
 
 
 class References(Settings):
-    """How the scores of a benchmark are normalised. Those of the published benchmarks are in results/published."""
+    """How the scores of a benchmark are normalised."""
 
     low_means: str = "low reference"
     """What the low scores are, for example "random play"."""
     high_means: str = "high reference"
     tasks: dict[str, Reference]
     """One for every task."""
+
+    @property
+    def words(self) -> str:
+        """What the scores are that count as 0 and 1."""
+        return f"(0: {self.low_means}, 1: {self.high_means})"
+
+
+class Display(Settings):
+    """What figures and tables say of a benchmark, beside its label."""
+
+    task_word: str = "task"
+    """What one task is called, in the singular."""
+    raw_score: str = "Return"
+    normalized_score: str = "Normalised score"
+    scale: str = ""
+    """What 0 and 1 mean on the normalised scale, in brackets; empty: as in ``references``."""
+    percent: bool = False
+    """Whether normalised scores are written as percentages."""
+    step_axis: str = "Agent steps"
+    """Label of the axis of learning curves: what a step is."""
+    simulation_step: str = "simulation step"
+    """What a step of the simulator is called, in the singular."""
+    simulation_steps_per_step: PositiveInt | None = None
+    """Steps of the simulator per decision, for published scores to be compared at equal experience; none: there are
+    no published scores that would have to have the same."""
+    reference: str = "M3"
+    """The published method that all others are compared with."""
+    training_hours: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Published times of a training of the reference, by device."""
+    reproduction: str | None = None
+    """The published method that stands beside the reference wherever own runs are shown: others ran its code."""
 
 
 class Benchmark(Settings):
@@ -89,7 +120,10 @@ class Benchmark(Settings):
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=1, strict=False)]
     resources: BenchmarkResources
     references: References | None = None
-    """Figures of own benchmarks need them."""
+    """Figures need them."""
+    display: Display = Display()
+    published: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The published methods in figures where an experiment names none; empty: all of the benchmark."""
     settings: PartialSettings
 
     @model_validator(mode="after")
@@ -175,7 +209,10 @@ class Override(Settings):
 class Statistics(Settings):
     """The bootstrap behind every interval."""
 
-    repetitions: PositiveInt = 50_000
+    repetitions: PositiveInt = 10_000
+    """Draws per interval."""
+    band_repetitions: PositiveInt = 2_000
+    """Draws per band of performance profiles and learning curves, which have hundreds of points."""
     seed: NonNegativeInt = 0
 
 
@@ -211,6 +248,10 @@ class Experiment(Settings):
     """Later ones win."""
     scores: Literal["published", "own", "both"] = "both"
     """What figures and tables show: published scores, those of this experiment's runs, or both side by side."""
+    published: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | Literal["all"] | None = None
+    """The published methods in figures: a list, or all. Without it, the benchmarks' short lists."""
+    score_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """CSV files of other methods' scores, which appear in all figures and tables (docs/scores.md)."""
     published_figures: bool = False
     """Also make the figures and tables of the published scores alone."""
     partial: bool = False

@@ -1,6 +1,7 @@
 """A run's identity: the canonical text of its settings, and that text's hash."""
 
 import hashlib
+from copy import deepcopy
 from typing import Any
 
 from m3.config.layers import Layer, validate
@@ -50,7 +51,7 @@ def from_canonical(text: str, origin: str) -> RunSettings:
     for key, before in ADDED.items():
         section, name = _section(content, key)
         if section is not None:
-            section.setdefault(name, before)
+            section.setdefault(name, deepcopy(before))
     return validate(RunSettings, [Layer(origin, content)])
 
 

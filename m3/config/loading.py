@@ -41,17 +41,32 @@ def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
     return variant
 
 
-def load_run(run: Run, folder: Path = CONFIG_FOLDER, changes: Layer | None = None) -> RunSettings:
-    """The settings of one run outside of any experiment, with ``changes`` above those of all files."""
+def load_run(
+    run: Run, folder: Path = CONFIG_FOLDER, changes: Layer | None = None, size: str | None = None
+) -> RunSettings:
+    """The settings of one run outside of any experiment.
+
+    Args:
+        run: the run's names.
+        folder: the config folder.
+        changes: above those of all files.
+        size: a variant, such as ``tiny``, whose settings lie between the benchmark's and those of the run's variant.
+    """
     benchmark = load_benchmark(run.benchmark, folder)
     if run.task not in benchmark.tasks:
         raise unknown_name(f"task of {run.benchmark}", run.task, benchmark.tasks)
+    beneath = [] if size is None else _variant_layers(size, load_variant(size, folder), run.benchmark, folder)
     variant = load_variant(run.variant, folder)
-    return run_settings(run, benchmark, variant, [changes] if changes else (), folder)
+    return run_settings(run, benchmark, variant, [changes] if changes else (), folder, beneath)
 
 
 def run_settings(
-    run: Run, benchmark: Benchmark, variant: Variant, overrides: Sequence[Layer] = (), folder: Path = CONFIG_FOLDER
+    run: Run,
+    benchmark: Benchmark,
+    variant: Variant,
+    overrides: Sequence[Layer] = (),
+    folder: Path = CONFIG_FOLDER,
+    beneath: Sequence[Layer] = (),
 ) -> RunSettings:
     """The settings of one run from its layers.
 
@@ -61,12 +76,12 @@ def run_settings(
         variant: the loaded variant.
         overrides: those of the experiment that apply to the run, the strongest last.
         folder: where ``benchmark`` and ``variant`` came from, for error messages.
+        beneath: above the benchmark, and below the variant.
     """
-    variant_file = str(_file("variant", run.variant, folder))
     layers = [
         Layer(str(_file("benchmark", run.benchmark, folder)), benchmark.settings, "settings"),
-        Layer(variant_file, variant.settings, "settings"),
-        Layer(variant_file, variant.benchmarks.get(run.benchmark, {}), f"benchmarks.{run.benchmark}"),
+        *beneath,
+        *_variant_layers(run.variant, variant, run.benchmark, folder),
         *overrides,
     ]
     given: dict[str, Any] = {**run._asdict(), "training_version": TRAINING_VERSION}
@@ -79,7 +94,29 @@ def run_settings(
         given["command"] = variant.command
     elif reader_less := [layer for layer in layers if layer.content.get("options")]:
         raise UserError(f"{reader_less[-1].name(('options',))}: variant {run.variant!r} has no command to read them")
+    _refuse_parts_of_a_missing_tokenizer(run, layers)
     return validate(RunSettings, layers, given)
+
+
+def _variant_layers(name: str, variant: Variant, benchmark: str, folder: Path) -> list[Layer]:
+    file = str(_file("variant", name, folder))
+    return [
+        Layer(file, variant.settings, "settings"),
+        Layer(file, variant.benchmarks.get(benchmark, {}), f"benchmarks.{benchmark}"),
+    ]
+
+
+def _refuse_parts_of_a_missing_tokenizer(run: Run, layers: Sequence[Layer]) -> None:
+    """Say which layer changes an image tokenizer where the benchmark has none."""
+    benchmark, *others = layers
+    if benchmark.content.get("tokenizer") is not None:
+        return
+    for layer in others:
+        part = layer.content.get("tokenizer")
+        if isinstance(part, dict) and "schedule" not in part:
+            raise UserError(
+                f"{layer.name(('tokenizer',))}: does not apply to {run.benchmark}, which has no images to tokenize"
+            )
 
 
 def experiment_file(path: Path) -> Path:
@@ -102,6 +139,11 @@ def published_folder() -> Path:
     """Find the published scores: the repository's, else those that the package carries."""
     own = Path("results/published")
     return own if own.is_dir() else SHIPPED / "published"
+
+
+def benchmark_file(name: str) -> Path:
+    """Find a benchmark's file: the folder's, else the one that the package carries."""
+    return _file("benchmark", name, CONFIG_FOLDER)
 
 
 def _places(folder: Path) -> list[Path]:

@@ -145,6 +145,16 @@ class ReplaySettings(Settings):
     """Loss with which a window counts before it was first drawn."""
 
 
+class Own(Settings):
+    """A model of one's own, from a file outside of the package."""
+
+    kind: Literal["own"]
+    model: Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$")]
+    """``path/to/file.py:Class``, relative to where commands are called. The file is executed."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the class is called with beside its sizes."""
+
+
 class VectorQuantizer(Settings):
     """A learned codebook, as in M3: a latent becomes the nearest of its codes."""
 
@@ -159,7 +169,7 @@ class FiniteScalarQuantizer(Settings):
     """Levels of each dimension; the vocabulary is their product."""
 
 
-QuantizerSettings = Annotated[VectorQuantizer | FiniteScalarQuantizer, Field(discriminator="kind")]
+QuantizerSettings = Annotated[VectorQuantizer | FiniteScalarQuantizer | Own, Field(discriminator="kind")]
 
 NORM_GROUPS = 8
 """Of the group norms in image tokenizers."""
@@ -169,7 +179,7 @@ class ImageTokenizerSettings(Settings):
     """Discrete autoencoder of images."""
 
     quantizer: QuantizerSettings = VectorQuantizer()
-    """Which codes there are, and which of them a latent becomes."""
+    """Which codes there are, and which of them a latent becomes; ``own`` is a whole image tokenizer."""
     channels: PositiveInt = 64
     """Channels after the first convolution, doubled by each of the downsamplings."""
     downsamples: PositiveInt = 3
@@ -215,18 +225,8 @@ class Attention(Settings):
     """Number format of the keys and values that imagination keeps; ``bfloat16`` takes half the memory."""
 
 
-class OwnSequenceModel(Settings):
-    """A sequence model of one's own, from a file outside of the package."""
-
-    kind: Literal["own"]
-    model: Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$")]
-    """``path/to/file.py:Class``, relative to where commands are called. The file is executed."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """What the class is called with beside its sizes."""
-
-
 DecayScale = Annotated[PositiveFloat | None, Field(validate_default=True)]
-SequenceSettings = Annotated[Retention | Attention | OwnSequenceModel, Field(discriminator="kind")]
+SequenceSettings = Annotated[Retention | Attention | Own, Field(discriminator="kind")]
 
 
 class WorldModelSettings(Settings):

@@ -3,8 +3,9 @@
 Shapes: B batch, T blocks of L tokens, P predictions of K tokens, H heads, d head width, E = H * d.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,7 +153,9 @@ class AttentionNet(nn.Module):
             if not start:
                 attended.append(layer.attend(queries[:, :, :length], keys_values[..., :length, :], mask=None))
             own_queries = queries[:, :, length:].chunk(count, dim=2)
-            for query, seen, visible in zip(own_queries, before, _visible(keys_values, length, before), strict=True):
+            for query, seen, visible in zip(
+                own_queries, before, _Visible.apply(keys_values, length, before), strict=True
+            ):
                 attended.append(layer.attend(query, visible, mask[:, length - seen :]))
             x = layer.finish(x[:, start:], torch.cat(attended, dim=2))
         split = length if block_outputs else 0
@@ -189,12 +192,19 @@ class AttentionNet(nn.Module):
             cache.filled = start + appended
             return x, Memory(cache, cache.filled)
 
+    def memory_bytes(self, batch: int) -> int:
+        """Tell the size of the cache that is made for ``batch`` sequences."""
+        return math.prod(self._buffers_shape(batch, self.room)) * self.cache_dtype.itemsize
+
+    def _buffers_shape(self, batch: int, room: int) -> tuple[int, ...]:
+        return (len(self.layers), 2, batch, self.heads, room, self.head_width)
+
     def _cache(self, memory: Memory, end: int, x: Tensor) -> Cache:
         """The memory's cache if it can be filled up to ``end``, else a new one with what the memory holds."""
         old = memory.cache
         if old is not None and old.filled == memory.position and end <= old.buffers.shape[4]:
             return old
-        shape = (len(self.layers), 2, len(x), self.heads, max(end, self.room), self.head_width)
+        shape = self._buffers_shape(len(x), max(end, self.room))
         buffers = torch.empty(shape, dtype=self.cache_dtype, device=x.device)
         if old is not None:
             buffers[..., : memory.position, :] = old.buffers[..., : memory.position, :]
@@ -208,8 +218,24 @@ def _positions(length: int, before: range, filled: int, device: torch.device) ->
     return torch.cat((torch.arange(length, device=device), predicted))
 
 
-def _visible(keys_values: Tensor, length: int, before: range) -> Iterator[Tensor]:
-    """What each prediction sees: the keys and values of the blocks before it, then those of its own tokens."""
-    of_predictions = keys_values[..., length:, :].chunk(len(before), dim=-2)
-    for seen, own in zip(before, of_predictions, strict=True):
-        yield torch.cat((keys_values[..., :seen, :], own), dim=-2)
+class _Visible(torch.autograd.Function):
+    """What each prediction sees: the keys and values of the blocks before it, then those of its own tokens.
+
+    Slices would each have a gradient as large as all keys, most of it zeros.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, keys_values: Tensor, length: int, before: range) -> tuple[Tensor, ...]:
+        ctx.length, ctx.before, ctx.shape = length, before, keys_values.shape
+        of_predictions = keys_values[..., length:, :].chunk(len(before), dim=-2)
+        pairs = zip(before, of_predictions, strict=True)
+        return tuple(torch.cat((keys_values[..., :seen, :], own), dim=-2) for seen, own in pairs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].new_zeros(ctx.shape)
+        of_predictions = total[..., ctx.length :, :].chunk(len(ctx.before), dim=-2)
+        for seen, own, gradient in zip(ctx.before, of_predictions, gradients, strict=True):
+            total[..., :seen, :] += gradient[..., :seen, :]
+            own += gradient[..., seen:, :]
+        return total, None, None

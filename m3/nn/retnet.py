@@ -145,6 +145,10 @@ class RetNet(nn.Module):
         """The memory before any block."""
         return Memory((None,) * len(self.layers), 0)
 
+    def memory_bytes(self, batch: int) -> int:
+        """Tell the size of the memory of ``batch`` sequences, float32, however many blocks it has read."""
+        return len(self.layers) * batch * self.width * (self.width // self.heads) * 4
+
     def forward(
         self, context: Tensor, predictions: Tensor, memory: Memory, context_outputs: bool = False
     ) -> tuple[Tensor, Tensor, Memory]:

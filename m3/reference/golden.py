@@ -116,10 +116,12 @@ def compare_absolute(name: str, ours: Tensor, golden: np.ndarray, tolerance: flo
 
 def _function_quantities(golden: GoldenFile) -> Iterable[tuple[str, Tensor]]:
     """Compute the values of a file of functions, M3's or Simulus-A's."""
+    from m3.reference.golden_attention import attention_quantities
     from m3.reference.golden_tokenizer import fsq_quantities
 
-    if any(name.startswith("fsq/") for name in golden):
+    if any(name.startswith(("fsq/", "rope/", "mask/")) for name in golden):
         yield from fsq_quantities(golden)
+        yield from attention_quantities(golden)
     else:
         yield from _m3_function_quantities(golden)
 

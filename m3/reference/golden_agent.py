@@ -14,6 +14,7 @@ from m3.config.schema import (
     Collection,
     ControllerSettings,
     Evaluation,
+    Optimizer,
     RunSettings,
     Schedule,
     Sequences,
@@ -67,6 +68,18 @@ def read_actions(golden: GoldenFile, name: str, actions: ActionSpec) -> Tensor:
     return taken if isinstance(actions, ContinuousActions) else taken[..., None]
 
 
+def read_windows(golden: GoldenFile, loaded: Loaded) -> WorldModelBatch:
+    """Read the batch of windows, tokenised."""
+    raw = read_observations(golden, "batch/", loaded.observations)
+    tokens = loaded.agent.tokenizer.encode(raw)
+    return _windows(golden, tokens, read_actions(golden, "batch/action", loaded.actions))
+
+
+def _windows(golden: GoldenFile, tokens: Mapping[str, Tensor], actions: Tensor) -> WorldModelBatch:
+    rewards, terminations, mask = (golden.tensor(f"batch/{name}") for name in ("reward", "end", "mask"))
+    return WorldModelBatch(tokens, actions, rewards, terminations.bool(), mask)
+
+
 def agent_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:
     """Compute every forward value of a golden file's agent, under the file's names."""
     agent, settings, observations, actions = load_agent(golden)
@@ -115,9 +128,7 @@ def _world_model_quantities(
     yield "world_model/reward_mean", model.reward_head.scalar.mean(model.reward_head(last))
     yield "world_model/end_logits", model.end_head(last)
 
-    rewards, terminations, mask = (golden.tensor(f"batch/{name}") for name in ("reward", "end", "mask"))
-    windows = WorldModelBatch(tokens, actions, rewards, terminations.bool(), mask)
-    losses = world_model_losses(model, windows, codebooks, context_length)
+    losses = world_model_losses(model, _windows(golden, tokens, actions), codebooks, context_length)
     yield "world_model/loss/loss_obs", losses.observations
     yield "world_model/loss/loss_rewards", losses.rewards
     yield "world_model/loss/loss_ends", losses.terminations
@@ -200,17 +211,23 @@ def _schedule(golden: GoldenFile, reward: str, default: int) -> Schedule:
 
 
 def _world_model_settings(config: dict[str, Any], golden: GoldenFile) -> WorldModelSettings:
-    attention = config.get("backbone") == "attention"
-    sequence = AttentionSettings(kind="attention") if attention else RetentionSettings()
+    attention = "state/world_model._model.pred_tokens" in golden
+    given = config.get("train")
+    optimizer = WorldModelSettings.model_fields["optimizer"].default
+    if given is not None:
+        optimizer = Optimizer(
+            learning_rate=given["lr"], weight_decay=given["weight_decay"], max_gradient_norm=given["clip"]
+        )
     return WorldModelSettings(
         layers=config["layers"],
         heads=config["heads"],
         width=config["dim"],
         dropout=0.0,
-        sequence=sequence,
+        sequence=AttentionSettings(kind="attention") if attention else RetentionSettings(),
         decay_scale_min=config.get("dmin"),
         decay_scale_max=config.get("dmax"),
         shared_embeddings="state/world_model.obs_embeddings.image.weight" not in golden,
+        optimizer=optimizer,
         schedule=_schedule(golden, "world_model_step/batch/reward", 4),
     )
 

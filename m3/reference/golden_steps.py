@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from m3.data.replay import Replay
 from m3.reference.golden import Comparison, GoldenFile, compare_absolute, compare_relative
-from m3.reference.golden_agent import Loaded, load_agent
+from m3.reference.golden_agent import Loaded, load_agent, read_windows
 from m3.reference.golden_training import train_one_step
 from m3.reference.weights import from_reference
 from m3.seeding import Randomness, randomness
 from m3.training.component import WHOLE, Component, Drawn
-from m3.training.components import TokenizerComponent
+from m3.training.components import TokenizerComponent, WorldModelComponent
+from m3.training.replay_tokens import ReplayTokens
+from m3.world_model.losses import WorldModelBatch
 
 _CPU = torch.device("cpu")
 _GRADIENT_TOLERANCE = 1e-5
@@ -31,10 +33,21 @@ class _SameFrames(TokenizerComponent):
         return Drawn(self.frames)
 
 
+class _SameWindows(WorldModelComponent):
+    """The world model's component, with the same windows in every step."""
+
+    windows: WorldModelBatch
+
+    def draw(self, random: Randomness) -> Drawn:
+        return Drawn(self.windows)
+
+
 def repeated_step_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     """Repeat the optimiser steps that a file of an agent has, and compare losses, gradients and parameters."""
     if "training/tokenizer/losses" in golden:
         yield from _tokenizer_comparisons(golden)
+    if "training/world_model/losses" in golden:
+        yield from _world_model_comparisons(golden)
 
 
 def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
@@ -45,6 +58,17 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     component.frames = golden.tensor("batch/image_uint8").flatten(0, 1)
     given = json.loads(str(golden["config"]))["tok_train"]
     yield from _comparisons(golden, "tokenizer", "tokenizer.tokenizers.image.", loaded, component, ["loss"], given)
+
+
+def _world_model_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
+    loaded = load_agent(golden)
+    replay = _empty_replay(loaded)
+    tokens = ReplayTokens(loaded.agent.tokenizer, replay, _CPU)
+    component = _SameWindows(loaded.agent, loaded.settings, replay, tokens, _CPU)
+    component.windows = read_windows(golden, loaded)
+    losses = ["loss", "observation_loss", "reward_loss", "end_loss", "curiosity_loss"]
+    given = json.loads(str(golden["config"]))["train"]
+    yield from _comparisons(golden, "world_model", "world_model.", loaded, component, losses, given)
 
 
 def _empty_replay(loaded: Loaded) -> Replay:
@@ -92,7 +116,10 @@ def _comparisons(
 
 
 def _translated(values: Mapping[str, Tensor], prefix: str, agent: nn.Module) -> dict[str, Tensor]:
-    return from_reference({prefix + name: value for name, value in values.items()}, agent.state_dict()).weights
+    """Values under our names; those that have none here keep the reference's, so that they are missed."""
+    named = {prefix + name: value for name, value in values.items()}
+    weights, unused = from_reference(named, agent.state_dict())
+    return weights | {name: named[name] for name in unused}
 
 
 def _gradients(component: Component, agent: nn.Module) -> dict[str, Tensor]:

@@ -18,12 +18,13 @@ from m3.config.schema import (
 )
 from m3.nn import fsq
 from m3.reference.golden import GoldenFile
+from m3.reference.weights import LEVELS
 from m3.tokenizers.autoencoder import Autoencoder
 from m3.tokenizers.base import ImageTokenizer
 from m3.tokenizers.image_fsq import FSQTokenizer
 
 STATE = "state/tokenizer.tokenizers.image."
-_LEVELS = f"{STATE}fsq._levels"
+_LEVELS = f"state/{LEVELS}"
 _DOWNSAMPLE = re.compile(rf"{re.escape(STATE)}encoder\.cnn\.1\.\d+\.2\.conv\.weight")
 
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from m3.agent.agent import Agent
-from m3.config.schema import RunSettings
+from m3.config.schema import FiniteScalarQuantizer, RunSettings
 from m3.environments import make_environment
 from m3.errors import UserError
-from m3.reference.weights import from_reference
+from m3.reference.weights import LEVELS, from_reference
 from m3.runs.weights import save_weights
 from m3.torch_files import read_torch_file
 
@@ -52,10 +52,23 @@ def import_weights(published: Path, settings: RunSettings, output: Path) -> Impo
     ]
     if other:
         raise UserError(f"{published} is of another size: {_list(other)}")
+    _refuse_other_levels(published, state, settings)
     agent.load_state_dict(translation.weights)
     steps = settings.collection.steps_per_epoch * (settings.collection.last_epoch or settings.epochs)
     save_weights(output, agent, settings, steps)
     return Imported(len(translation.weights), translation.unused)
+
+
+def _refuse_other_levels(published: Path, state: Mapping[str, Tensor], settings: RunSettings) -> None:
+    """Raise UserError where image tokens mean something else, although all weights have the same shapes."""
+    quantizer = settings.tokenizer.quantizer if settings.tokenizer else None
+    given = state.get(LEVELS)
+    if given is None or not isinstance(quantizer, FiniteScalarQuantizer):
+        return
+    levels = given.flatten().tolist()
+    if levels != list(quantizer.levels):
+        wanted = list(quantizer.levels)
+        raise UserError(f"{published} has image tokens of levels {levels}; tokenizer.quantizer.levels is {wanted}")
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,9 @@ from m3.world_model.sequence import Attention
 REFERENCE_CODE_SIZE = 256
 """Width of the reference's image codes, which it assumes also where there are no images."""
 
+LEVELS = "tokenizer.tokenizers.image.fsq._levels"
+"""The levels of FSQ image tokens; a setting here."""
+
 _MODALITY = r"(image|vector|token_2d|token)"
 
 

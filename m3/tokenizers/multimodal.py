@@ -4,19 +4,29 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
-from m3.config.schema import ImageTokenizerSettings
+from m3.config.schema import ImageTokenizerSettings, Own
 from m3.errors import UserError
+from m3.python_files import make_own
 from m3.specs import Modality, ModalitySpec, ObservationSpec
 from m3.tokenizers.base import ImageTokenizer, ModalityTokenizer, TokenSpec, ViewSpec
 from m3.tokenizers.discrete import TokenTokenizer, VectorTokenizer
 from m3.tokenizers.image_fsq import FSQTokenizer
 from m3.tokenizers.image_vq import VQTokenizer
 
+
+def _own(spec: ModalitySpec, settings: ImageTokenizerSettings) -> ImageTokenizer:
+    """Make the image tokenizer that a file of the user's defines."""
+    assert isinstance(settings.quantizer, Own)
+    made: ImageTokenizer = make_own(settings.quantizer, ImageTokenizer, "tokenizer.quantizer.model", spec, settings)
+    return made
+
+
 IMAGE_TOKENIZERS: Mapping[str, Callable[[ModalitySpec, ImageTokenizerSettings], ImageTokenizer]] = {
     "vq": VQTokenizer,
     "fsq": FSQTokenizer,
+    "own": _own,
 }
-"""What ``tokenizer.quantizer.kind`` names."""
+"""By the kind that ``tokenizer.quantizer`` names."""
 
 
 def _tokenizer(modality: str, spec: ModalitySpec, image: ImageTokenizerSettings | None) -> ModalityTokenizer:

@@ -50,14 +50,15 @@ class Forecast:
 class Forecaster:
     """A world model that follows a stream of steps, real or its own.
 
-    It has learnt windows of ``sequences.length`` steps. When its memory holds as many, it is made anew from the latest
-    steps, so that a stream may be of any length.
+    In training it predicts from at most ``sequences.length`` - 1 blocks. When its memory holds as many, it is made anew
+    from the latest steps, so that a stream may be of any length.
     """
 
     def __init__(self, agent: Agent, sequences: Sequences, generator: torch.Generator) -> None:
         self._imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms(generator))
-        self._length = sequences.length
-        self._recent: deque[tuple[Tokens, Tensor]] = deque(maxlen=max(sequences.context_length, sequences.length // 2))
+        self._most_blocks = sequences.length - 1
+        kept = min(max(sequences.context_length, sequences.length // 2), self._most_blocks - 1)
+        self._recent: deque[tuple[Tokens, Tensor]] = deque(maxlen=kept)
         self._blocks = 0
 
     def begin(self, tokens: Tokens, actions: Tensor) -> None:
@@ -69,8 +70,8 @@ class Forecaster:
     def step(self, action: Tensor) -> Forecast:
         """Predict what follows ``action`` (1, A) on the current observation. The sampled one becomes current."""
         current = self._state.observation
-        if self._blocks == self._length:
-            self._refresh(current)
+        if self._blocks == self._most_blocks:
+            self._refresh(current, action)
         expected, self._state = self._imagination.step(self._state, action)
         self._recent.append((current, action))
         self._blocks += 1
@@ -85,7 +86,10 @@ class Forecaster:
         """Continue from where another forecaster is."""
         self._state, self._recent, self._blocks = other._state, other._recent.copy(), other._blocks
 
-    def _refresh(self, current: Tokens) -> None:
+    def _refresh(self, current: Tokens, any_action: Tensor) -> None:
+        if not self._recent:
+            self.begin(current, any_action)
+            return
         tokens = [step for step, _ in self._recent] + [current]
         actions = torch.stack([action for _, action in self._recent], dim=1)
         self._state = self._imagination.start(_stack(tokens), actions)

@@ -1,7 +1,6 @@
 """Sequence models: what predicts a step from the blocks before it. A new one is a class here and a line at the end."""
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -9,10 +8,9 @@ from torch import Tensor, nn
 
 from m3.config import schema
 from m3.config.schema import WorldModelSettings
-from m3.errors import UserError
 from m3.nn.attention import AttentionNet
 from m3.nn.retnet import RetNet
-from m3.python_files import execute
+from m3.python_files import make_own
 
 
 class BlockShape(NamedTuple):
@@ -62,6 +60,10 @@ class SequenceModel(nn.Module):
             Outputs (B, K, E), and the memory after the last block.
         """
 
+    def memory_bytes(self, batch: int) -> int | None:
+        """Tell how large the memory of ``batch`` sequences becomes until a window ends; none: not known."""
+        return None
+
 
 class Retention(SequenceModel):
     """The retentive network of M3 (section 3.2). Its memory is one matrix per head and layer, however many blocks."""
@@ -87,6 +89,9 @@ class Retention(SequenceModel):
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         _, outputs, memory = self.network(blocks, self._asked(len(blocks), 1), memory)
         return outputs[:, 0], memory
+
+    def memory_bytes(self, batch: int) -> int:
+        return self.network.memory_bytes(batch)
 
     def _asked(self, batch: int, predictions: int) -> Tensor:
         return self.placeholders.weight[: self._predicted].expand(batch, predictions, -1, -1)
@@ -116,20 +121,15 @@ class Attention(SequenceModel):
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         return self.network.extend(blocks, self.placeholders.expand(len(blocks), -1, -1), memory)
 
+    def memory_bytes(self, batch: int) -> int:
+        return self.network.memory_bytes(batch)
+
 
 def _own(settings: WorldModelSettings, shape: BlockShape) -> SequenceModel:
     """Make the sequence model that a file of the user's defines."""
-    own = settings.sequence
-    assert isinstance(own, schema.OwnSequenceModel)
-    setting = "world_model.sequence.model"
-    file, _, name = own.model.rpartition(":")
-    made = getattr(execute(Path(file), setting), name, None)
-    if not (isinstance(made, type) and issubclass(made, SequenceModel)):
-        raise UserError(f"{setting}: {file} has no class {name} that extends m3.world_model.sequence.SequenceModel")
-    try:
-        return made(settings, shape, **own.options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{setting}: {own.model} cannot be made: {error}") from error
+    assert isinstance(settings.sequence, schema.Own)
+    made: SequenceModel = make_own(settings.sequence, SequenceModel, "world_model.sequence.model", settings, shape)
+    return made
 
 
 KINDS = {"retention": Retention, "attention": Attention, "own": _own}

@@ -13,6 +13,7 @@ from m3.config.experiment import Run
 from m3.config.loading import load_run
 from m3.reference.weights import unused_in_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec
+from m3.tokenizers.image_fsq import FSQTokenizer
 
 ATARI = ObservationSpec({"image": ModalitySpec((3, 64, 64), "uint8")})
 WALKER = ObservationSpec({"vector": ModalitySpec((24,), "float32")})
@@ -25,34 +26,65 @@ CRAFTAX = ObservationSpec(
 )
 
 
+CRAFTAX_WITH_NONE = ObservationSpec({**CRAFTAX.modalities, "token_2d": ModalitySpec((99, 4), "uint8", (37, 5, 41, 21))})
+ALIEN, WALK, CRAFT = ("atari100k", "Alien"), ("dmc500k", "walker-walk"), ("craftax1m", "Craftax-Symbolic-v1")
+BREAKOUT = ("atari100k", "Breakout")
+ALL_ACTIONS, FOUR_ACTIONS, OF_CRAFTAX = (DiscreteActions((n,)) for n in (18, 4, 43))
+OF_WALKER = ContinuousActions(6)
+
+
 @pytest.mark.parametrize(
-    ("run", "observations", "actions", "tokenizer", "world_model", "in_reference", "controller"),
+    ("run", "variant", "observations", "actions", "tokenizer", "world_model", "in_reference", "controller"),
     [
-        (("atari100k", "Alien"), ATARI, DiscreteActions((18,)), 5_596_931, 10_817_667, 11_212_931, 4_653_395),
-        (("dmc500k", "walker-walk"), WALKER, ContinuousActions(6), 0, 5_635_380, 5_809_073, 2_559_027),
-        (("craftax1m", "Craftax-Symbolic-v1"), CRAFTAX, DiscreteActions((43,)), 0, 7_234_827, 7_751_667, 5_784_428),
+        (ALIEN, "m3", ATARI, ALL_ACTIONS, 5_596_931, 10_817_667, 11_212_931, 4_653_395),
+        (ALIEN, "fsq", ATARI, ALL_ACTIONS, 5_467_654, 10_817_667, 11_212_931, 4_653_395),
+        (ALIEN, "attention", ATARI, ALL_ACTIONS, 5_596_931, 10_149_251, 10_149_763, 4_653_395),
+        (ALIEN, "simulus-a", ATARI, ALL_ACTIONS, 5_467_654, 10_149_251, 10_149_763, 4_653_395),
+        (BREAKOUT, "m3", ATARI, FOUR_ACTIONS, 5_596_931, 10_814_083, None, 4_639_045),
+        (BREAKOUT, "simulus-a", ATARI, FOUR_ACTIONS, 5_467_654, 10_145_667, 10_146_179, 4_639_045),
+        (WALK, "m3", WALKER, OF_WALKER, 0, 5_635_380, 5_809_073, 2_559_027),
+        (WALK, "attention", WALKER, OF_WALKER, 0, 5_255_988, 5_307_060, 2_559_027),
+        (CRAFT, "m3", CRAFTAX, OF_CRAFTAX, 0, 7_234_827, 7_751_667, 5_784_428),
+        (CRAFT, "attention", CRAFTAX, OF_CRAFTAX, 0, 6_900_491, 6_901_003, 5_784_428),
+        (CRAFT, "m3", CRAFTAX_WITH_NONE, OF_CRAFTAX, 0, 7_237_648, None, 5_784_492),
+        (CRAFT, "attention", CRAFTAX_WITH_NONE, OF_CRAFTAX, 0, 6_903_312, 6_903_824, 5_784_492),
     ],
-    ids=["atari", "dmc", "craftax with the reference's mobs"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_parameter_counts_of_the_paper(
+def test_parameter_counts_of_the_paper_and_of_simulus_a(
     run: tuple[str, str],
+    variant: str,
     observations: ObservationSpec,
     actions: ActionSpec,
     tokenizer: int,
     world_model: int,
-    in_reference: int,
+    in_reference: int | None,
     controller: int,
 ) -> None:
     benchmark, task = run
-    agent = Agent(load_run(Run(benchmark, "m3", task, seed=0)), observations, actions)
-
-    def count(module: nn.Module) -> int:
-        return sum(parameter.numel() for parameter in module.parameters())
-
+    agent = Agent(load_run(Run(benchmark, variant, task, seed=0)), observations, actions)
     assert count(agent.tokenizer) == tokenizer
     assert count(agent.world_model) == world_model
-    assert count(agent.world_model) + unused_in_reference(agent) == in_reference
+    if in_reference is not None:
+        assert count(agent.world_model) + unused_in_reference(agent) == in_reference
     assert count(agent.actor_critic) == controller
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(("actions", "controller"), [(18, 4_653_395), (4, 4_639_045)])
+def test_parameter_counts_of_fsq_image_tokens(actions: int, controller: int) -> None:
+    """As measured in the authors' Simulus-A; the rest is as with a codebook."""
+    agent = Agent(load_run(Run("atari100k", "fsq", "Alien", seed=0)), ATARI, DiscreteActions((actions,)))
+    image = agent.tokenizer.image
+    assert isinstance(image, FSQTokenizer)
+    parts = image.encoder, image.down, image.up, image.decoder
+    assert tuple(map(count, parts)) == (2_732_800, 771, 1_024, 2_733_059)
+    assert count(agent.tokenizer) == 5_467_654
+    assert count(agent.actor_critic) == controller
+    assert (image.tokens.count, image.tokens.vocabularies, image.view.shape) == (64, (512,), (256, 8, 8))
 
 
 @pytest.mark.parametrize("task", ["all_modalities", "vector"])

@@ -2,24 +2,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from score_cases import PUBLISHED, Results, write_run
+from score_cases import Results, table_of, write_run
 
-from m3.analysis import scores
 from m3.analysis.aggregation import aggregate
-from m3.analysis.own_runs import read_own
-from m3.analysis.published import read_published, read_references
-from m3.analysis.scores import ScoreTable
-
-
-def published_table(benchmark: str) -> ScoreTable:
-    return scores.combine(benchmark, read_references(PUBLISHED, benchmark), [read_published(PUBLISHED, benchmark)])
 
 
 @pytest.fixture(scope="session")
 def published() -> dict[str, Results]:
     """By benchmark: its published scores and their statistics, with few repetitions."""
-    tables = {name: published_table(name) for name in ("atari100k", "dmc500k", "craftax1m")}
-    return {name: (table, aggregate(table, repetitions=500, seed=0)) for name, table in tables.items()}
+    tables = {name: table_of(name) for name in ("atari100k", "dmc500k", "craftax1m")}
+    return {
+        name: (table, aggregate(table, repetitions=500, seed=0, band_repetitions=100)) for name, table in tables.items()
+    }
 
 
 @pytest.fixture
@@ -27,10 +21,8 @@ def with_runs() -> Callable[..., Results]:
     """Adds runs to the published Atari scores."""
 
     def build(folders: list[Path], labels: dict[str, str], *, others: bool = True) -> Results:
-        parts = [read_published(PUBLISHED, "atari100k")] if others else []
-        own = read_own(folders, "atari100k", labels)
-        table = scores.combine("atari100k", read_references(PUBLISHED, "atari100k"), [*parts, own])
-        return table, aggregate(table, repetitions=100, seed=0)
+        table = table_of("atari100k", folders, labels, published=others)
+        return table, aggregate(table, repetitions=100, seed=0, band_repetitions=50)
 
     return build
 

@@ -1,16 +1,33 @@
 """Scores to analyse: the published ones, and runs with made-up numbers."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from m3.analysis.aggregates import Aggregates
 from m3.analysis.scores import ScoreTable
+from m3.analysis.sources import Sources, collect
 from m3.files import hdf5
 from m3.files.provenance import Provenance
 
 PUBLISHED = Path(__file__).parents[2] / "results/published"
+CONFIG = Path(__file__).parents[2] / "config"
 Results = tuple[ScoreTable, Aggregates]
+
+
+def table_of(
+    benchmark: str,
+    runs: Sequence[Path] = (),
+    labels: Mapping[str, str] | None = None,
+    *,
+    published: bool = True,
+    methods: Sequence[str] = (),
+    files: Sequence[Path] = (),
+) -> ScoreTable:
+    """Scores of a benchmark: published ones, runs, files."""
+    sources = Sources(PUBLISHED if published else None, methods, runs, labels or {}, files)
+    return collect(benchmark, sources, CONFIG)
 
 
 def write_run(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from m3.analysis.captions import diagnosis_caption
 from m3.analysis.diagnosis import diagnosis_table, read_diagnoses
 from m3.analysis.figures.diagnosis import diagnosis_figure
 from m3.analysis.style import look, style
@@ -77,7 +78,7 @@ def test_table_and_figure(tmp_path: Path) -> None:
     ]
     with style():
         figure = diagnosis_figure(found)
-    heading = " ".join(text.get_text() for text in figure.texts)
+    heading = diagnosis_caption(found)
     assert "The first 500 steps of 2 new episodes of each agent, after 100 agent steps of training" in heading
     assert "2 to 3 seeds per method" in heading
     dreams, losses, _, ends = figure.axes

@@ -3,21 +3,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from score_cases import PUBLISHED, write_run
+import score_cases
+from score_cases import write_run
 
 from m3.analysis import scores, words
 from m3.analysis.aggregation import aggregate
-from m3.analysis.own_runs import read_own
-from m3.analysis.published import read_published, read_references
 from m3.analysis.scores import ScoreTable
+from m3.analysis.sources import Sources, collect
 from m3.errors import UserError
 from m3.files.provenance import Provenance
 
 
 def table_of(folders: list[Path], labels: dict[str, str], published: bool = True) -> ScoreTable:
-    parts = [read_published(PUBLISHED, "atari100k")] if published else []
-    own = read_own(folders, "atari100k", labels)
-    return scores.combine("atari100k", read_references(PUBLISHED, "atari100k"), [*parts, own])
+    return score_cases.table_of("atari100k", folders, labels, published=published)
 
 
 def two_seeds(folder: Path) -> list[Path]:
@@ -37,6 +35,24 @@ def test_a_run_joins_by_its_files(tmp_path: Path) -> None:
     assert table.has_published
 
 
+def test_the_reproduction_of_m3_stands_beside_it(tmp_path: Path) -> None:
+    runs, reproduction = two_seeds(tmp_path), "M3 (independent reproduction)"
+    for methods, shown in ((["M3", "IRIS"], True), (["IRIS"], False), ([], True)):
+        table = score_cases.table_of("atari100k", runs, methods=methods)
+        assert (reproduction in set(table.methods.method)) == shown
+    alone = score_cases.table_of("atari100k", methods=["M3", "IRIS"])
+    assert alone.methods.method.tolist() == ["IRIS", "M3"]
+
+
+def test_runs_of_another_budget_are_not_ranked(tmp_path: Path) -> None:
+    whole = [write_run(tmp_path, variant="whole", steps=(100, 100_000), evaluations=())]
+    table = table_of([*whole, *two_seeds(tmp_path)], {"whole": "Whole", "tiny": "Tiny"})
+    results = aggregate(table, repetitions=20, seed=0, band_repetitions=20)
+    assert "Whole" in results.ranked
+    assert "Tiny" not in results.ranked
+    assert results.label("Tiny") == "Tiny (300 steps)"
+
+
 def test_provenance_of_runs_is_kept(tmp_path: Path) -> None:
     run = table_of(two_seeds(tmp_path), {}).runs.iloc[0]
     assert (run.method, run.variant, run.device, run.episodes) == ("tiny (ours)", "tiny", "Test CPU", 3)
@@ -45,7 +61,9 @@ def test_provenance_of_runs_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_partial_benchmark_compares_the_tasks_of_own_runs(tmp_path: Path) -> None:
-    results = aggregate(table_of(two_seeds(tmp_path), {"tiny": "M3 tiny"}), repetitions=200, seed=0)
+    results = aggregate(
+        table_of(two_seeds(tmp_path), {"tiny": "M3 tiny"}), repetitions=200, seed=0, band_repetitions=20
+    )
     assert results.tasks == ["Breakout"]
     assert results.total_tasks == 26
     assert set(results.methods.n_tasks) == {1}
@@ -58,7 +76,7 @@ def test_a_partial_benchmark_compares_the_tasks_of_own_runs(tmp_path: Path) -> N
 def test_methods_without_all_compared_tasks_are_told_apart(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, task=task) for task in ("Breakout", "Pong")]
     folders.append(write_run(tmp_path, variant="small", task="Pong"))
-    results = aggregate(table_of(folders, {"tiny": "A", "small": "B"}), repetitions=100, seed=0)
+    results = aggregate(table_of(folders, {"tiny": "A", "small": "B"}), repetitions=100, seed=0, band_repetitions=20)
     assert results.tasks == ["Breakout", "Pong"]
     complete = results.methods.set_index("method").complete
     assert (complete["A"], complete["B"], complete["Simulus-A"]) == (True, False, False)
@@ -75,7 +93,7 @@ def test_ablations_are_compared_where_both_have_runs(tmp_path: Path) -> None:
     folders += [write_run(tmp_path, variant="other", task="Pong", seed=seed, returns=(1.0 + seed,)) for seed in (0, 1)]
     folders.append(write_run(tmp_path, variant="apart", task="Alien"))
     labels = {"m3": "Full", "other": "Other", "apart": "Apart"}
-    results = aggregate(table_of(folders, labels, published=False), repetitions=100, seed=0)
+    results = aggregate(table_of(folders, labels, published=False), repetitions=100, seed=0, band_repetitions=20)
     row = results.ablations.iloc[0]
     assert results.ablations.method.tolist() == ["Other"]
     assert results.methods.set_index("method").n_tasks["Apart"] == 0  # it is not forgotten
@@ -86,16 +104,16 @@ def test_ablations_are_compared_where_both_have_runs(tmp_path: Path) -> None:
 
 def test_seeds_may_differ_between_tasks(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, task="Pong", seed=seed) for seed in range(3)] + [write_run(tmp_path)]
-    results = aggregate(table_of(folders, {}, published=False), repetitions=100, seed=0)
+    results = aggregate(table_of(folders, {}, published=False), repetitions=100, seed=0, band_repetitions=20)
     row = results.methods.iloc[0]
     assert (row.n_seeds, row.n_seeds_max, row.n_tasks) == (1, 3, 2)
 
 
 def test_a_heading_tells_the_shortest_and_the_longest_training(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, task="Pong"), write_run(tmp_path, steps=(100, 200, 100_000))]
-    results = aggregate(table_of(folders, {"tiny": "Tiny"}), repetitions=50, seed=0)
+    results = aggregate(table_of(folders, {"tiny": "Tiny"}), repetitions=50, seed=0, band_repetitions=20)
     assert words.warnings(results)[-1] == "Tiny: 300 to 100 K of 100 K agent steps of training"
-    whole = aggregate(table_of(folders[1:], {"tiny": "Tiny"}), repetitions=50, seed=0)
+    whole = aggregate(table_of(folders[1:], {"tiny": "Tiny"}), repetitions=50, seed=0, band_repetitions=20)
     assert "agent steps of training" not in " ".join(words.warnings(whole))
 
 
@@ -130,14 +148,14 @@ def test_faults_of_run_folders(tmp_path: Path) -> None:
 
 def test_no_scores_at_all() -> None:
     with pytest.raises(UserError, match="no scores of atari100k"):
-        scores.combine("atari100k", read_references(PUBLISHED, "atari100k"), [])
+        collect("atari100k", Sources(), score_cases.CONFIG)
 
 
 def test_runs_without_evaluations_have_no_curve(tmp_path: Path) -> None:
     run = write_run(tmp_path, steps=(100,), evaluations=())
     table = table_of([run], {}, published=False)
     assert table.curves.empty
-    assert aggregate(table, repetitions=50, seed=0).task_curves.empty
+    assert aggregate(table, repetitions=50, seed=0, band_repetitions=20).task_curves.empty
 
 
 def test_table_file(tmp_path: Path) -> None:
@@ -150,9 +168,7 @@ def test_table_file(tmp_path: Path) -> None:
 
 
 def test_table_file_of_published_scores_alone(tmp_path: Path) -> None:
-    table = scores.combine(
-        "craftax1m", read_references(PUBLISHED, "craftax1m"), [read_published(PUBLISHED, "craftax1m")]
-    )
+    table = score_cases.table_of("craftax1m")
     scores.write(tmp_path / "scores.h5", table, Provenance("{}", "0", [0]))
     again = scores.read(tmp_path / "scores.h5")
     assert again.runs.empty

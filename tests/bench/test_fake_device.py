@@ -12,7 +12,7 @@ import pytest
 from components import missing
 
 CEILINGS = json.loads(Path(__file__).with_name("kernel_ceilings.json").read_text())
-"""Benchmark -> component -> kernels of a step at the paper's sizes, written by ``bench --kernels`` and rounded up."""
+"""Benchmark and variant -> component -> kernels of a step at the paper's sizes, by ``bench --kernels``, rounded up."""
 FAULTS = {
     "a tensor on the host": (
         "agent.behavior.alive_steps",
@@ -39,18 +39,25 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return result
 
 
-def rehearse(benchmark: str, precision: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def rehearse(benchmark: str, variant: str, precision: str, before: str = "") -> subprocess.CompletedProcess[str]:
     return run(
         f"import sys, torch\nfrom m3.bench.fake import rehearsal\n{before}\n"
-        f"sys.argv[1:] = [{benchmark!r}, {precision!r}]\nrehearsal.main()"
+        f"sys.argv[1:] = [{benchmark!r}, {variant!r}, {precision!r}]\nrehearsal.main()"
     )
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "precision"), [("atari100k", "fp32"), ("dmc500k", "tf32"), ("craftax1m", "bf16")]
+    ("benchmark", "variant", "precision"),
+    [
+        ("atari100k", "m3", "fp32"),
+        ("dmc500k", "m3", "tf32"),
+        ("craftax1m", "m3", "bf16"),
+        ("atari100k", "simulus-a", "bf16"),
+        ("dmc500k", "attention", "fp32"),
+    ],
 )
-def test_everything_runs_on_a_device_whose_values_nobody_reads(benchmark: str, precision: str) -> None:
-    result = rehearse(benchmark, precision)
+def test_everything_runs_on_a_device_whose_values_nobody_reads(benchmark: str, variant: str, precision: str) -> None:
+    result = rehearse(benchmark, variant, precision)
     assert result.returncode == 0, result.stderr
     done = dict(line.split(": ", 1) for line in result.stdout.splitlines())
     parts = ["tokenizer"] * (benchmark == "atari100k") + ["world_model", "controller"]
@@ -69,15 +76,25 @@ def test_a_planted_fault_is_an_error(fault: str) -> None:
         f"def faulty(*args):\n    result = original(*args)\n    return {result}\n"
         f"module.{name} = faulty"
     )
-    found = rehearse("dmc500k", "fp32", plant)
+    found = rehearse("dmc500k", "m3", "fp32", plant)
     assert found.returncode != 0
     assert named in found.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("benchmark", CEILINGS)
-def test_no_step_has_more_kernels_than_its_ceiling(benchmark: str) -> None:
-    ceilings = CEILINGS[benchmark]
-    arguments = ["bench", "--kernels", "--benchmark", benchmark, "--stored-steps", "600", "--json"]
+@pytest.mark.parametrize("measured", CEILINGS)
+def test_no_step_has_more_kernels_than_its_ceiling(measured: str) -> None:
+    ceilings, (benchmark, variant) = CEILINGS[measured], measured.split()
+    arguments = [
+        "bench",
+        "--kernels",
+        "--benchmark",
+        benchmark,
+        "--variant",
+        variant,
+        "--stored-steps",
+        "600",
+        "--json",
+    ]
     code = f"from m3.cli import main; main({arguments!r})"
     result = run(code)
     assert result.returncode == 0, result.stderr

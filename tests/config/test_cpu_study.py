@@ -37,7 +37,7 @@ def test_random_play_trains_nothing(study: Plan) -> None:
 
 def test_agents_have_the_budget_of_their_benchmark_or_that_of_the_authors(study: Plan) -> None:
     curves = pd.read_csv("results/published/curves.csv.gz")
-    of_authors = curves[curves.benchmark == "cpu_dmc"].groupby("task").env_steps.max()
+    of_authors = curves[curves.benchmark == "cpu_dmc"].groupby("task").decisions.max()
     assert len(of_authors) == 3
     for run, settings in study.runs.items():
         if run.variant != "random":

@@ -12,7 +12,7 @@ from m3.config.experiment import Run
 from m3.config.identity import canonical, config_hash
 from m3.config.json_schema import FILES, schema_text
 from m3.config.layers import Layer, merge, validate
-from m3.config.loading import load_run
+from m3.config.loading import load_benchmark, load_run
 from m3.config.plan import load_experiment
 from m3.config.schema import Optimizer
 from m3.config.yaml_files import dump_yaml, read_yaml
@@ -177,6 +177,25 @@ def test_the_paper_has_225_runs_of_the_published_length() -> None:
         assert steps == plan.benchmarks[run.benchmark].environment_steps
 
 
+def test_simulus_a_is_m3_with_attention_fsq_and_no_curiosity_after_collection() -> None:
+    plan = load_experiment(Path("config/simulus.yaml"))
+    games = {run.task for run in plan.runs if run.benchmark == "atari100k"}
+    assert {(run.benchmark, run.variant) for run in plan.runs} == {
+        *(("atari100k", variant) for variant in ("m3", "attention", "fsq", "simulus-a")),
+        *((benchmark, variant) for benchmark in ("dmc500k", "craftax1m") for variant in ("m3", "attention")),
+    }
+    assert "Breakout" in games
+    of = {
+        name: plan.settings(Run("atari100k", name, "Breakout", 0)) for name in ("m3", "attention", "fsq", "simulus-a")
+    }
+    world_model = of["attention"].world_model
+    controller = of["m3"].controller.model_copy(update={"curiosity_while_collecting_only": True})
+    changes = {"world_model": world_model, "tokenizer": of["fsq"].tokenizer, "controller": controller}
+    assert of["simulus-a"] == of["m3"].model_copy(update={**changes, "variant": "simulus-a"})
+    assert of["attention"] == of["m3"].model_copy(update={"world_model": world_model, "variant": "attention"})
+    assert of["fsq"] == of["m3"].model_copy(update={"tokenizer": of["fsq"].tokenizer, "variant": "fsq"})
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_editor_schemas_are_in_step_with_the_code(name: str) -> None:
     """After a change of m3/config: make schemas."""
@@ -199,3 +218,30 @@ def test_validation_keeps_the_highest_value() -> None:
         Layer("b.yaml", {"learning_rate": 2}),
     ]
     assert validate(Optimizer, layers, {"learning_rate": 3}).learning_rate == 3
+
+
+def test_a_variant_at_the_size_of_another_keeps_its_own_settings() -> None:
+    tiny, full = (load_run(Run("atari100k", "fsq", "Alien", 0), size=size) for size in ("tiny", None))
+    assert tiny.tokenizer is not None
+    assert full.tokenizer is not None
+    assert tiny.variant == "fsq"
+    assert tiny.tokenizer.quantizer == full.tokenizer.quantizer
+    assert (tiny.epochs, tiny.tokenizer.channels) == (12, 8)
+    assert load_run(Run("toy", "tiny", "image", 0), size="tiny") == load_run(Run("toy", "tiny", "image", 0))
+
+
+def test_with_levels_the_vocabulary_is_their_product_whatever_the_benchmark_says(config: Path) -> None:
+    run = Run("toy", "fsq", "image", 0)
+    before = load_run(run, config)
+    assert before.tokenizer is not None
+    assert before.tokenizer.vocabulary == 512
+    edit(config / "benchmarks" / "toy.yaml", "vocabulary: 16", "vocabulary: 77")
+    assert load_run(run, config) == before
+
+
+@pytest.mark.parametrize("benchmark", ["dmc500k", "craftax1m"])
+def test_a_variant_of_image_tokens_is_refused_where_there_are_no_images(benchmark: str, config: Path) -> None:
+    task = load_benchmark(benchmark, config).tasks[0]
+    said = rf"variants/fsq.yaml: settings.tokenizer: does not apply to {benchmark}, which has no images to tokenize"
+    with pytest.raises(UserError, match=said):
+        load_run(Run(benchmark, "fsq", task, 0), config)

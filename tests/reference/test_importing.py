@@ -20,7 +20,10 @@ from m3.runs.weights import load_weights
 from m3.specs import DiscreteActions, ModalitySpec, ObservationSpec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-AGENTS = ("image_discrete", "vector_continuous", "mixed_discrete")
+AGENTS = (
+    *("image_discrete", "vector_continuous", "mixed_discrete"),
+    *(f"simulus/attention_{name}" for name in ("fsq_image_discrete", "vector_continuous", "mixed_discrete")),
+)
 
 
 class Case:
@@ -157,3 +160,17 @@ def test_multi_discrete_actions_of_separate_networks_have_names(nesting: str) ->
     assert translation.unused == []
     assert translation.weights.keys() == expected.keys()
     assert all(torch.equal(translation.weights[name], tensor) for name, tensor in expected.items())
+
+
+def test_image_tokens_of_other_levels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All weights of levels [4, 3, 4] have the shapes of those of [4, 4, 3]."""
+    case = Case("simulus/attention_fsq_image_discrete")
+    spaces = SimpleNamespace(observation_spec=case.observations, action_spec=case.actions, close=lambda: None)
+    monkeypatch.setattr(importing, "make_environment", lambda *_: spaces)
+    levels = {"tokenizer.tokenizers.image.fsq._levels": torch.tensor([4, 3, 4])}
+    torch.save(case.state | levels, tmp_path / "published.pt")
+    with pytest.raises(
+        UserError, match=r"image tokens of levels \[4, 3, 4\]; tokenizer.quantizer.levels is \[4, 4, 3\]"
+    ):
+        import_weights(tmp_path / "published.pt", case.settings, tmp_path / "weights.safetensors")
+    assert not (tmp_path / "weights.safetensors").exists()

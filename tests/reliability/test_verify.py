@@ -52,20 +52,31 @@ def write_run(
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of two variants with two seeds each, and everything that the suite makes of them."""
     root = tmp_path_factory.mktemp("suite")
-    shutil.copytree(ROOT / "results/published", root / "results/published")
+    for part in ("config", "results/published"):
+        shutil.copytree(ROOT / part, root / part)
     runs = [write_run(root, variant, seed, 10.0 + seed) for variant in ("m3", "tiny") for seed in (0, 1)]
     results, figures = root / "results/own/craftax1m", root / "figures/own/craftax1m"
     table, statistics = str(results / "scores.h5"), str(results / "aggregates.h5")
     made_of = ["--scores", table, "--aggregates", statistics]
     collected = ["--benchmark", "craftax1m", "--published", str(root / "results/published"), "--scores", "own"]
+    collected += ["--config", str(root / "config")]
     labels = ["--labels", "m3=M3 (ours)", "tiny=M3 tiny"]
-    bootstrap = ["--repetitions", "50", "--seed", "7", "--csv", str(results / "aggregates.csv")]
+    bootstrap = [
+        "--repetitions",
+        "50",
+        "--seed",
+        "7",
+        "--band-repetitions",
+        "20",
+        "--csv",
+        str(results / "aggregates.csv"),
+    ]
     for command in (
         ["collect", *collected, "--runs", *map(str, runs), *labels, "--output", table],
         ["aggregate", "--scores", table, "--output", statistics, *bootstrap],
         ["figures", *made_of, "--output", str(figures), "--only", "iqm", "own_curves"],
         ["tables", *made_of, "--output", str(figures)],
-        ["overview", "--aggregates", statistics, "--output", str(figures.parent)],
+        ["overview", *made_of, "--output", str(figures.parent)],
     ):
         assert main(command) == 0
     return root
@@ -99,7 +110,39 @@ def problems(root: Path, capsys: pytest.CaptureFixture[str]) -> Problems:
 
 
 def test_what_the_suite_made_is_right(problems: Problems, capsys: pytest.CaptureFixture[str]) -> None:
-    assert problems(*(f"craftax1m/{name}" for name in FILES), "overview.pdf") == []
+    assert (
+        problems(
+            *(f"craftax1m/{name}" for name in FILES), "overview.pdf", "training_time.png", "overview.md", "explore.html"
+        )
+        == []
+    )
+
+
+def test_published_scores_are_followed_to_their_rows(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those beside a method from a file."""
+    (root / "mine.csv").write_text(f"method,task,seed,steps,score\nMine,{TASK},0,1000000,12\n")
+    monkeypatch.chdir(root)
+    scores, statistics, figures = "results/craftax1m/scores.h5", "results/craftax1m/aggregates.h5", "figures/craftax1m"
+    made_of = ["--scores", scores, "--aggregates", statistics, "--output", figures]
+    published = ["--published", "results/published", "--scores", "published", "--methods", "M3", "E3B"]
+    draws = ["--repetitions", "20", "--band-repetitions", "20"]
+    for command in (
+        ["collect", "--benchmark", "craftax1m", *published, "--score-files", "mine.csv", "--output", scores],
+        ["aggregate", "--scores", scores, *draws, "--output", statistics, "--csv", "aggregates.csv"],
+        ["figures", *made_of, "--only", "iqm", "profiles"],
+        ["tables", *made_of],
+    ):
+        assert main(command) == 0
+    files = [f"{figures}/{name}" for name in ("iqm.pdf", "profiles.png", "table_scores.md")]
+    assert main(["verify", *files]) == 0
+    capsys.readouterr()
+    rows = (root / "results/published/methods.csv").read_text()
+    (root / "results/published/methods.csv").write_text(rows.replace("craftax1m,E3B,yes", "craftax1m,E3B,no"))
+    assert main(["verify", files[0]]) == 1
+    expected = "methods: comparable of E3B is True in the file, now False"
+    assert f"problem: results/craftax1m/scores.h5: {expected}" in capsys.readouterr().out
 
 
 def test_another_score_is_found_at_its_origin(root: Path, problems: Problems) -> None:

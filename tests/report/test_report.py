@@ -1,21 +1,17 @@
 """The figures of the published scores and the page that shows them, made by the workflow and opened in a browser."""
 
-import html
-import json
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from components import missing
+from browser import inspect
 
 from m3.analysis import catalog
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("config", "envs", "m3", "results/published", "workflow")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def snakemake(folder: Path, *arguments: str) -> None:
@@ -37,7 +33,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def expected_files() -> set[str]:
-    files = {f"overview.{suffix}" for suffix in catalog.FIGURE_SUFFIXES}
+    files = {f"{entry.name}.{suffix}" for entry in catalog.JOINT_FIGURES for suffix in catalog.FIGURE_SUFFIXES}
+    files.add("explore.html")
     for benchmark in ("atari100k", "dmc500k", "craftax1m"):
         names = catalog.figure_names(benchmark, own_variants=0)
         files |= {f"{benchmark}/{name}.{suffix}" for name in names for suffix in catalog.FIGURE_SUFFIXES}
@@ -51,25 +48,14 @@ def test_paper_figures_are_all_made(project: Path) -> None:
     assert made == expected_files()
 
 
-def test_every_entry_has_a_caption() -> None:
-    entries = (*catalog.FIGURES, *catalog.TABLES, catalog.OVERVIEW)
+def test_every_table_and_page_has_a_caption() -> None:
+    entries = (*catalog.TABLES, catalog.DIAGNOSIS[1], catalog.EXPLORE)
     assert {entry.name for entry in entries} <= {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
 
 
 def test_report_in_a_browser(project: Path) -> None:
     """The page loads without errors, every figure and table can be seen, every link leads to an entry."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        missing(f"a browser ({', '.join(BROWSERS)})")
-    page = project / "inspected.html"
-    script = f"<head><script>{Path(__file__).with_name('inspect_report.js').read_text()}</script>"
-    page.write_text((project / "report.html").read_text().replace("<head>", script, 1))
-    profile = f"--user-data-dir={project / 'browser'}"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,1000", "--virtual-time-budget=120000"]
-    done = subprocess.run([browser, *options, profile, "--dump-dom", page.as_uri()], capture_output=True, check=True)
-    title = re.search("<title>(.*?)</title>", done.stdout.decode(), re.S)
-    assert title is not None
-    found = json.loads(html.unescape(title[1]))
+    found = inspect(project / "report.html", Path(__file__).with_name("inspect_report.js"))
     assert found["faults"] == []
     shown = {name for name in expected_files() if name.endswith((".png", ".html"))}
     assert {name.removeprefix("figures/") for name in found["results"]} == shown

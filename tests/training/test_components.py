@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from toy_runs import toy_settings, toy_trainer
+from toy_runs import FSQ, toy_settings, toy_trainer
 
 import m3.agent.behavior
 import m3.training.components
@@ -136,10 +136,12 @@ def test_during_the_warm_up_only_the_critic_learns(separate: bool) -> None:
     assert any(name.startswith("actor_critic.actor.") for name in changed(warmed_up, parameters_of(trainer)))
 
 
-@pytest.mark.parametrize("task", ["all_modalities", "terminating", "vector"])
-def test_no_step_waits_for_the_device(task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "changes"), [("all_modalities", {}), ("terminating", {}), ("vector", {}), ("image", FSQ)]
+)
+def test_no_step_waits_for_the_device(task: str, changes: dict[str, Any]) -> None:
     """Dropout apart, which is another one on the CPU."""
-    trainer = collected(task, world_model={"dropout": 0.0})
+    trainer = collected(task, world_model={"dropout": 0.0}, **changes)
     for component in trainer.components.values():
         with HostReads() as reads:
             component.step(new_random(), epoch=4)
@@ -281,7 +283,7 @@ def test_the_ensemble_stays_as_it_is_once_collecting_has_stopped() -> None:
     after = parameters_of(trainer)
     assert any("curiosity" in name for name in changed(before, curious))
     assert not [name for name in changed(curious, after) if "curiosity" in name]
-    assert any(name.startswith("world_model.retnet") for name in changed(curious, after))
+    assert any(name.startswith("world_model.sequence.") for name in changed(curious, after))
     assert scalars["world_model/curiosity_loss"] == 0
     parts = ("observation_loss", "reward_loss", "end_loss")
     assert scalars["world_model/loss"] == pytest.approx(sum(scalars[f"world_model/{part}"] for part in parts))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from toy_runs import toy_settings
+from toy_runs import FSQ, toy_settings
 
 from m3.checks.comparison import SCORES, run_differences
 from m3.config.identity import canonical
@@ -67,8 +67,12 @@ def differences(settings: RunSettings, one: Path, other: Path) -> list[str]:
             {"controller": {"separate_networks": True, "critic_warmup_epochs": 1}, "collection": {"epsilon": 0}},
         ),
         ("terminating", {"collection": {"steps_per_epoch": 17}, "replay": {"capacity_gigabytes": 1e-6}}),
+        (
+            "image",
+            {**FSQ, "controller": {"curiosity_while_collecting_only": True}, "collection": {"last_epoch": 4}},
+        ),
     ],
-    ids=["all modalities", "continuous, separate", "small replay, breaks within episodes"],
+    ids=["all modalities", "continuous, separate", "small replay, breaks within episodes", "fsq, curious to epoch 4"],
 )
 def test_as_many_epochs_with_crashes_between_them_are_the_same_epochs(
     task: str, changes: dict[str, Any], tmp_path: Path
@@ -132,9 +136,10 @@ def wait_for(text: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_process_is_continued_to_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{}, FSQ], ids=["vq", "fsq"])
+def test_a_killed_process_is_continued_to_the_same_bits(changes: dict[str, Any], tmp_path: Path) -> None:
     """SIGKILL of the real command, somewhere in the epoch after its third checkpoint."""
-    settings = toy_settings("all_modalities", epochs=12)
+    settings = toy_settings("all_modalities", epochs=12, **changes)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     process = start(settings, killed)
     wait_for("checkpoint after epoch 3", killed, process)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves, tree_map_only
-from toy_runs import toy_settings, toy_trainer
+from toy_runs import FSQ, toy_settings, toy_trainer
 
 from m3.agent.behavior import act_in_imagination, start_imagination
 from m3.agent.policy import Policy
+from m3.nn import attention
 from m3.nn.distributions import DrawnUniforms
 from m3.nn.precision import autocast
 from m3.runs.progress import finish
@@ -42,11 +43,12 @@ def new_random() -> Randomness:
     return randomness(CPU, 0)
 
 
-def small_trainer(task: str) -> Trainer:
+def small_trainer(task: str, sequence: str = "retention", **more: Any) -> Trainer:
     """A short horizon and one layer, as the compiler takes its time; no dropout, which is another one when compiled."""
     changes = {
         "sequences": {"length": 4, "context_length": 2, "burn_in": 1},
-        "world_model": {"layers": 1, "dropout": 0.0},
+        "world_model": {"layers": 1, "dropout": 0.0, "sequence": {"kind": sequence}},
+        **more,
     }
     trainer = toy_trainer(toy_settings(task, **changes))
     finish(trainer.collector.collect(30, new_random()), "collect", 30)
@@ -83,12 +85,20 @@ def burn_in(trainer: Trainer) -> Target:
     return start, (batch.tokens, batch.actions, batch.mask)
 
 
+def remembered(memory: Any) -> Any:
+    """The tensors of a memory, as far as they are filled."""
+    if isinstance(memory, attention.Memory):
+        assert memory.cache is not None
+        return memory.cache.buffers[..., : memory.position, :]
+    return memory.layers
+
+
 def imagined_step(trainer: Trainer) -> Target:
     imagination, batch, _, state = imagination_of(trainer)
 
     def step(uniforms: Tensor, actions: Tensor) -> Any:
         imagined, after = imagination(uniforms).step(state, actions)
-        return imagined, after.tokens, after.memory.layers
+        return imagined, after.tokens, remembered(after.memory)
 
     return step, (batch.uniforms, batch.actions[:, -1])
 
@@ -184,6 +194,18 @@ def check(trainer: Trainer, target: Target, precision: Any, backend: str) -> Non
 def test_the_compiler_takes_it_in_one_graph(task: str, name: str) -> None:
     trainer = small_trainer(task)
     check(trainer, (TARGETS | OF_IMAGES)[name](trainer), "fp32", "eager")
+
+
+@pytest.mark.parametrize("name", [*OF_IMAGES, "imagination", "acting"])
+def test_the_compiler_takes_image_tokens_on_a_lattice_in_one_graph(name: str) -> None:
+    trainer = small_trainer("image", **FSQ)
+    check(trainer, (TARGETS | OF_IMAGES)[name](trainer), "fp32", "eager")
+
+
+@pytest.mark.parametrize("name", ["losses of the world model", "imagined step", "imagination"])
+def test_the_compiler_takes_attention_in_one_graph(name: str) -> None:
+    trainer = small_trainer("vector", "attention")
+    check(trainer, TARGETS[name](trainer), "fp32", "eager")
 
 
 @pytest.mark.parametrize("name", ["losses of the world model", "actor-critic update"])

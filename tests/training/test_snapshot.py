@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from m3.analysis.own_runs import read_own
 from torch import Tensor, nn
 from toy_runs import toy_settings
 
 import m3
-from m3.analysis.own_runs import read_own
 from m3.checks.comparison import run_differences
 from m3.cli import main
 from m3.config.identity import canonical

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy_runs import random_steps, toy_agent, toy_settings
 
 import m3
 from m3.environments import Environment
@@ -102,7 +103,7 @@ def test_forecasts_of_a_followed_stream_are_those_of_the_whole_window(agent: Loa
     environment = agent.make_environment()
     forecaster = Forecaster(agent.networks, agent.settings.sequences, torch.Generator().manual_seed(0))
     tokens = [to_tokens(agent.networks, environment.reset(seed=0))]
-    actions = torch.tensor([[[1]], [[3]], [[0]], [[2]]])
+    actions = torch.tensor([[[1]], [[3]], [[0]]])
     forecaster.begin(tokens[0], actions[0])
     for action in actions:
         forecast = forecaster.step(action)
@@ -131,5 +132,32 @@ def test_memory_is_made_anew_when_its_window_ends(agent: LoadedAgent) -> None:
             forecaster.correct(to_tokens(agent.networks, observation))
         streams.append(rewards)
     differ = [abs(one - other) > 1e-7 for one, other in zip(*streams, strict=True)]
-    assert differ[:4] == [True] * 4
-    assert not any(differ[4:])
+    assert differ[:3] == [True] * 3
+    assert not any(differ[3:])
+
+
+@pytest.mark.parametrize("kind", ["retention", "attention"])
+@pytest.mark.parametrize(("length", "context_length"), [(2, 1), (3, 2), (4, 1), (5, 4), (9, 2)])
+def test_forecasts_are_made_at_positions_of_training_alone(
+    kind: str, length: int, context_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From length - 1 blocks at most, and from as many whenever the memory is full."""
+    sequences = {"length": length, "context_length": context_length}
+    networks = toy_agent("vector", sequences=sequences, world_model={"sequence": {"kind": kind}})
+    forecaster = Forecaster(networks, toy_settings("vector", sequences=sequences).sequences, torch.Generator())
+    tokens, actions = random_steps(networks, 1, 1)
+    model, read = networks.world_model, []
+    empty, extend = model.empty_memory(), model.extend
+
+    def count(blocks: torch.Tensor, memory: object) -> tuple[torch.Tensor, object]:
+        read.append(blocks.shape[1] + (0 if memory is empty else read[-1]))
+        return extend(blocks, memory)
+
+    monkeypatch.setattr(model, "empty_memory", lambda: empty)
+    monkeypatch.setattr(model, "extend", count)
+    forecaster.begin({name: value[:, 0] for name, value in tokens.items()}, actions[:, 0])
+    for _ in range(3 * length):
+        forecaster.step(actions[:, 0])
+    assert max(read) == length - 1
+    kept = min(max(context_length, length // 2), length - 2)
+    assert read == [*range(1, length), *([*range(kept + 1, length)] * 3 * length)][: 3 * length]

@@ -4,8 +4,10 @@
 rule collect:
     input:
         published=suite.published_files(),
+        benchmark=lambda wildcards: suite.benchmark_file(wildcards.benchmark),
         scores=lambda wildcards: suite.run_files(SCORES, analysis_of(wildcards).runs),
         metrics=lambda wildcards: suite.run_files(METRICS, analysis_of(wildcards).runs),
+        score_files=lambda wildcards: analysis_of(wildcards).score_files,
     output:
         scores=suite.statistics_file(suite.SCORE_TABLE),
     log:
@@ -17,15 +19,15 @@ rule collect:
         mem_mb=4000,
         runtime=20,
     params:
-        benchmark_label=lambda wildcards: analysis_of(wildcards).label,
         scores=lambda wildcards: analysis_of(wildcards).scores,
         runs=lambda wildcards: [suite.run_folder(run) for run in analysis_of(wildcards).runs],
         labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
-        references=lambda wildcards: suite.reference_arguments(PLAN, wildcards.benchmark),
+        methods=lambda wildcards: analysis_of(wildcards).methods,
     shell:
-        "python -m m3 collect --benchmark {wildcards.benchmark} --benchmark-label {params.benchmark_label:q}"
-        ' --published "$(dirname {input.published[0]:q})" --scores {params.scores}'
-        " --runs {params.runs} --labels {params.labels:q} {params.references:q} --output {output.scores} > {log} 2>&1"
+        'python -m m3 collect --benchmark {wildcards.benchmark} --published "$(dirname {input.published[0]:q})"'
+        " --scores {params.scores} --methods {params.methods:q}"
+        " --runs {params.runs} --labels {params.labels:q} --score-files {input.score_files:q}"
+        " --output {output.scores} > {log} 2>&1"
 
 
 rule aggregate:
@@ -38,15 +40,14 @@ rule aggregate:
         "logs/aggregate/{scope}{benchmark}.log",
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        repetitions=lambda wildcards: suite.statistics(PLAN, wildcards.scope).repetitions,
-        seed=lambda wildcards: suite.statistics(PLAN, wildcards.scope).seed,
+        draws=lambda wildcards: suite.draws(PLAN, wildcards.scope),
     shell:
-        "python -m m3 aggregate --scores {input.scores} --repetitions {params.repetitions} --seed {params.seed}"
+        "python -m m3 aggregate --scores {input.scores} {params.draws} --cores {threads}"
         " --output {output.aggregates} --csv {output.csv} > {log} 2>&1"
 
 
@@ -137,6 +138,7 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         name:
             f"overview_{suite.scope_name(scope)}"
         input:
+            scores=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.SCORE_TABLE),
             aggregates=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.AGGREGATES),
         output:
             **suite.overview_files(scope),
@@ -151,4 +153,5 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         params:
             folder=subpath(output.overview_pdf, parent=True),
         shell:
-            "python -m m3 overview --aggregates {input.aggregates} --output {params.folder} > {log} 2>&1"
+            "python -m m3 overview --scores {input.scores} --aggregates {input.aggregates} --output {params.folder}"
+            " > {log} 2>&1"

@@ -9,46 +9,32 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from m3.analysis import words
 from m3.analysis.diagnosis import Diagnoses
-from m3.analysis.figures.page import Grid, page
+from m3.analysis.figures.page import page, panels
 from m3.analysis.style import INK, QUIET, WIDE, Look, look, tint
 
 _TITLES = ("Dreams", "Loss and score", "Rewards", "Ends")
-_COLUMNS = len(_TITLES)
 _UNCHANGED: tuple[float, tuple[float, ...]] = (0, (1, 1.2))
 
 
 def diagnosis_figure(diagnoses: Diagnoses) -> Figure:
     """One row per task: what dreams get wrong, loss beside score, and how far rewards and ends come as predicted."""
     tasks = diagnoses.tasks
-    grid = Grid(
-        columns=_COLUMNS, rows=len(tasks), left=0.42, bottom=0.36, panel_height=1.15, column_gap=0.42, row_gap=0.62
-    )
-    seeds = diagnoses.runs.groupby(["method", "task"]).size()
-    numbers = "" if seeds.min() == seeds.max() else f"{seeds.min()} to "
-    sheet = page(
+    figure = page(
         WIDE,
-        grid.height,
+        1.75 * len(tasks),
         f"{diagnoses.label}: how well world models predict",
-        f"{diagnoses.extent}, {numbers}{words.count(seeds.max(), 'seed')} per method. Dreams: share "
-        "of tokens that are wrong (of vectors: off by more than one bin of the quantiser) after so many dreamt steps, "
-        "mean over seeds and lowest to highest seed; dotted: if nothing ever changed. Loss: cross-entropy of the next "
-        "observation per token, from the entropy of the predictions themselves (tick) to what it is (marker); one per "
-        "seed. Rewards and ends: what happened where about as much was predicted, all seeds together; on the grey line "
-        "they come as predicted.",
-        [],
         key=[_handle(method, look(method, diagnoses.methods)) for method in diagnoses.methods],
     )
-    panels: tuple[Callable[[Axes, Diagnoses, str], None], ...] = (_dreams, _losses, _rewards, _ends)
-    for row, task in enumerate(tasks):
-        for column, (title, draw) in enumerate(zip(_TITLES, panels, strict=True)):
-            axes = grid.axes(sheet, row * _COLUMNS + column)
-            draw(axes, diagnoses, task)
-            axes.set_title(f"{task}: {title.lower()}" if column == 0 else title, size=6.5)
-            axes.tick_params(labelsize=6)
-            axes.grid(axis="y")
-    return sheet.figure
+    draws: tuple[Callable[[Axes, Diagnoses, str], None], ...] = (_dreams, _losses, _rewards, _ends)
+    axes = panels(figure, len(tasks) * len(draws), len(draws))
+    for index, panel in enumerate(axes):
+        task, column = tasks[index // len(draws)], index % len(draws)
+        draws[column](panel, diagnoses, task)
+        panel.set_title(f"{task}: {_TITLES[column].lower()}" if column == 0 else _TITLES[column], size=6.5)
+        panel.tick_params(labelsize=6)
+        panel.grid(axis="y")
+    return figure
 
 
 def _handle(method: str, appearance: Look) -> Artist:

@@ -1,225 +1,185 @@
 """Figures of estimates with intervals: one row per method."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.benchmarks import Benchmark
-from m3.analysis.figures.page import page, text_width, write
-from m3.analysis.style import INK, NARROW, QUIET, WIDE, emphasized, look, tint
+from m3.analysis.figures.page import GROUND, HALO, fit_rows, format_scores, label_methods, note, page, places
+from m3.analysis.metrics import METRICS
+from m3.analysis.scores import ScoreTable
+from m3.analysis.style import INK, NARROW, QUIET, WIDE, Color, look, tint
 
-ROW = 0.185
+ROW = 0.175
+"""Inches per method."""
 _NAMES = 1.2
-"""Inches left of the axes for names of methods, where none is longer."""
-_NAME_SIZE = 7
-_SEEDS = 22
-"""Points between a name and the axes, for the seeds."""
-_NUMBER_ROOM = 0.24
+"""Inches that names of methods take of a narrow figure, about."""
+_NUMBER_ROOM = 0.22
 """Share of an axis that is kept free for the number behind the longest bar."""
-_METRICS = {
-    "mean": ("Mean", "higher is better"),
-    "median": ("Median", "higher is better"),
-    "iqm": ("Interquartile mean (IQM)", "higher is better"),
-    "optimality_gap": ("Optimality gap", "lower is better"),
-}
+_PANELS = [metric for metric in METRICS.values() if metric.title]
 
 
-def aggregates_figure(aggregates: Aggregates) -> Figure:
+def height_of(aggregates: Aggregates, methods: Sequence[str]) -> float:
+    """Inches of the rows of methods; long names take two lines."""
+    lines = sum(0.62 * (len(aggregates.label(method)) > 28) for method in methods)
+    return (max(places(aggregates, methods), default=0) + 1.1 + lines) * ROW
+
+
+def aggregates_figure(aggregates: Aggregates, _: ScoreTable) -> Figure:
     """Mean, median, interquartile mean and optimality gap of every method that has all compared tasks."""
-    benchmark = aggregates.info
-    methods = aggregates.complete
-    body = len(methods) * ROW
-    sheet = page(
+    benchmark, methods = aggregates.info, aggregates.complete
+    figure = page(
         WIDE,
-        body + 0.6,
+        height_of(aggregates, methods) + 0.75,
         f"{benchmark.label}: aggregate scores",
-        f"{benchmark.normalized_score} {benchmark.scale}. {words.extent(aggregates)}. "
-        f"Tick: estimate; bar: {words.intervals(aggregates.repetitions)}{_without_interval(aggregates, methods)}."
-        f"{_one_task(aggregates)}",
         words.warnings(aggregates),
-        words.not_shown(aggregates),
+        note=f"Bars: {words.intervals(aggregates.repetitions)}",
     )
-    names = names_width(methods)
-    width = (WIDE - names - 0.1) / len(_METRICS)
-    first = None
-    for column, (name, (title, better)) in enumerate(_METRICS.items()):
-        axes = sheet.axes(names + column * width, 0.4, width - 0.14, body, sharey=first)
-        draw_intervals(axes, aggregates.metric(name).loc[methods], aggregates)
-        axes.set_title(title)
-        axes.set_xlabel(better, color=QUIET)
-        if first is None:
-            label_methods(axes, methods, aggregates)
-        else:
-            axes.tick_params(axis="y", labelleft=False)
-        first = first or axes
-    return sheet.figure
+    axes = figure.subplots(1, len(_PANELS), sharey=True)
+    for panel, metric in zip(axes, _PANELS, strict=True):
+        draw_intervals(panel, aggregates.metric(metric.name).loc[methods], aggregates)
+        panel.set_title(metric.title)
+        panel.set_xlabel(metric.direction, color=QUIET)
+        panel.tick_params(axis="y", which="both", length=0)
+    label_methods(axes[0], methods, aggregates)
+    figure.supxlabel(f"{benchmark.normalized_score} {benchmark.scale}")
+    return figure
 
 
-def iqm_figure(aggregates: Aggregates) -> Figure:
-    """Bars of the interquartile mean of every method that has all compared tasks."""
-    benchmark = aggregates.info
-    methods = aggregates.complete
-    body = len(methods) * ROW
-    names = names_width(methods)
-    sheet = page(
-        NARROW + names - _NAMES,
-        body + 0.7,
-        f"{benchmark.label}: interquartile mean (IQM)",
-        f"{words.extent(aggregates)}. "
-        f"Whiskers: {words.intervals(aggregates.repetitions)}{_without_interval(aggregates, methods)}.",
+def iqm_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
+    """Bars of the interquartile mean of every method that has all compared tasks; of one task, with its runs."""
+    benchmark, methods = aggregates.info, aggregates.complete
+    figure = page(
+        NARROW,
+        height_of(aggregates, methods) + 0.65,
+        f"{benchmark.label}: interquartile mean",
         words.warnings(aggregates),
-        words.not_shown(aggregates),
+        note=f"Whiskers: {words.intervals(aggregates.repetitions)}",
     )
-    axes = sheet.axes(names, 0.52, NARROW - _NAMES - 0.1, body)
-    draw_bars(axes, aggregates.metric("iqm").loc[methods], aggregates)
+    axes = figure.subplots()
+    draw_bars(axes, aggregates, methods, table if len(aggregates.tasks) == 1 else None)
     axes.set_xlabel(f"{benchmark.normalized_score}\n{benchmark.scale}")
-    label_methods(axes, methods, aggregates)
-    return sheet.figure
+    return figure
 
 
-def improvement_figure(aggregates: Aggregates) -> Figure:
+def improvement_figure(aggregates: Aggregates, _: ScoreTable) -> Figure:
     """Probability that the reference scores higher than each other method, on the tasks that both have."""
-    benchmark = aggregates.info
-    rows = aggregates.improvement.set_index("method")
-    reference = aggregates.reference
-    body = max(1, len(rows)) * ROW
-    names = names_width(rows.index)
-    sheet = page(
-        NARROW + names - _NAMES,
-        body + 0.56,
-        f"{benchmark.label}: is {reference} better?",
-        f"Probability that a run of {reference} scores higher than a run of the other method on the same "
-        f"{benchmark.task_word}, averaged over {benchmark.task_word}s; a tie counts one half. "
-        f"{words.extent(aggregates)}; {reference}: {words.seeds_in_words(aggregates, reference)}. "
-        f"Tick: estimate; bar: {words.intervals(aggregates.repetitions)}.",
+    rows, reference = aggregates.improvement.set_index("method"), aggregates.reference
+    methods = rows.index.tolist()
+    figure = page(
+        NARROW,
+        height_of(aggregates, methods) + 0.65,
+        f"{aggregates.info.label}: is {reference} better?",
         words.warnings(aggregates),
-        [] if len(rows) else ["There is no other method to compare with."],
+        note=f"Bars: {words.intervals(aggregates.repetitions)}",
     )
-    axes = sheet.axes(names, 0.4, NARROW - _NAMES - 0.2, body)
-    if len(rows):
-        draw_intervals(axes, rows, aggregates, numbers=False)
-        _note_missing_tasks(axes, rows, aggregates)
-        axes.text(0, -0.72, "method is better", size=6.5, color=QUIET)
-        axes.text(1, -0.72, f"{reference} is better", size=6.5, color=QUIET, ha="right")
+    axes = figure.subplots()
+    if not methods:
+        note(axes, "There is no other method to compare with.")
+        return figure
+    draw_intervals(axes, rows, aggregates, lambda _: "")
+    _note_missing_tasks(axes, rows, aggregates)
     axes.axvline(0.5, color=QUIET, linewidth=0.8, zorder=1)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    axes.set_xlabel(f"P({reference} > method)")
-    label_methods(axes, rows.index.tolist(), aggregates)
-    return sheet.figure
+    axes.set_xlabel(f"P({reference} > method)\nabove 0.5: {reference} is better")
+    label_methods(axes, methods, aggregates)
+    return figure
 
 
 def _note_missing_tasks(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
     """Beside a method that lacks some tasks: on how many it was compared."""
-    benchmark = aggregates.info
-    for row, value in enumerate(rows.itertuples()):
+    for place, value in zip(places(aggregates, rows.index), rows.itertuples(), strict=True):
         if value.n_tasks < len(aggregates.tasks):
-            text = f"{value.n_tasks} of {benchmark.tasks(len(aggregates.tasks))} only"
-            place = (value.estimate, row)
-            if value.estimate < 0.5:
-                write(axes, text, place, (5, 0), color=QUIET)
-            else:
-                write(axes, text, place, (-5, 0), side="right", color=QUIET)
+            text = f"{value.n_tasks} of {aggregates.info.tasks(len(aggregates.tasks))} only"
+            left = value.estimate < 0.5
+            x, side = (np.nanmax([value.estimate, value.high]) + 0.03, "left") if left else (0.47, "right")
+            axes.text(x, place, text, ha=side, va="center_baseline", size=6, color=QUIET, bbox=GROUND)
 
 
-def draw_intervals(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates, numbers: bool = True) -> None:
+def draw_intervals(
+    axes: Axes, rows: pd.DataFrame, aggregates: Aggregates, text: Callable[[float], str] | None = None
+) -> None:
     """One row per method, from the top: a bar from low to high, a tick and a number at the estimate.
 
     Args:
         axes: where; its x limits are set to fit.
         rows: estimate, low, high (NaN for no interval), indexed by method.
         aggregates: where the rows come from.
-        numbers: whether to write the estimates.
+        text: the words of an estimate; none: as a normalised score.
     """
-    benchmark = aggregates.info
-    for row, (method, value) in enumerate(rows.iterrows()):
-        number = words.normalized(benchmark, value.estimate) if numbers else ""
-        draw_interval(axes, row, value.estimate, value.low, value.high, look(str(method), aggregates.own).color, number)
-    _rows(axes, len(rows))
-    fit_intervals(axes, rows[["estimate", "low", "high"]].to_numpy())
-    if numbers:
-        format_scores(axes.xaxis, benchmark)
+    colors = [look(str(method), aggregates.own).color for method in rows.index]
+    texts = [(text or partial(words.normalized, aggregates.info))(value) for value in rows.estimate]
+    interval_rows(axes, places(aggregates, rows.index), rows, colors, texts)
+    if text is None:
+        format_scores(axes.xaxis, aggregates.info)
 
 
-def draw_bars(axes: Axes, rows: pd.DataFrame, aggregates: Aggregates) -> None:
-    """As ``draw_intervals``, with bars from 0 to the estimates and whiskers from low to high."""
-    benchmark = aggregates.info
-    for row, (method, value) in enumerate(rows.iterrows()):
-        axes.barh(row, value.estimate, height=0.68, color=look(str(method), aggregates.own).color, zorder=2)
-        if np.isfinite(value.low):
-            for color, width in (("white", 2.4), (INK, 0.9)):  # a light edge: own bars are as dark as the line
-                axes.plot([value.low, value.high], [row, row], color=color, linewidth=width, zorder=3)
-        end = float(np.nanmax([value.estimate, value.high, 0]))
-        write(axes, words.normalized(benchmark, value.estimate), (end, row))
-    _rows(axes, len(rows))
-    lowest, highest = np.nanmin(rows[["estimate", "low"]]), np.nanmax(rows[["estimate", "high"]])
-    axes.set_xlim(min(0, 1.2 * lowest), (1 + _NUMBER_ROOM) * highest)
-    axes.locator_params(axis="x", nbins=4)
-    format_scores(axes.xaxis, benchmark)
-
-
-def draw_interval(
-    axes: Axes, row: float, estimate: float, low: float, high: float, color: str, number: str = ""
+def interval_rows(
+    axes: Axes, where: Sequence[float], rows: pd.DataFrame, colors: Sequence[Color], texts: Sequence[str]
 ) -> None:
-    """A tick at the estimate, a bar from low to high (NaN: none), and a number behind it."""
-    if np.isfinite(low):
-        axes.barh(row, high - low, left=low, height=0.62, color=tint(color), zorder=2)
-    axes.plot([estimate] * 2, [row - 0.36, row + 0.36], color=color, linewidth=1.8, zorder=3)
-    write(axes, number, (float(np.nanmax([estimate, high])), row))
-
-
-def names_width(methods: Iterable[str]) -> float:
-    """Inches that names and seeds take left of the axes."""
-    longest = max((text_width(method, _NAME_SIZE, "medium") for method in methods), default=0.0)
-    return max(_NAMES, longest + _SEEDS / 72 + 0.05)
-
-
-def label_methods(axes: Axes, methods: Sequence[str], aggregates: Aggregates) -> None:
-    """Left of the axes, a row per method: its name and its seeds per task. M3 and own methods stand out."""
-    axes.set_yticks([])
-    for row, method in enumerate(methods):
-        weight = "medium" if emphasized(method, aggregates.own) else "normal"
-        write(axes, method, (0, row), (-_SEEDS, 0), side="right", left_edge=True, size=_NAME_SIZE, weight=weight)
-        write(axes, words.seeds(aggregates, method), (0, row), (-6, 0), side="right", left_edge=True, color=QUIET)
-    write(axes, "seeds", (0, -0.5), (-2, 6), side="right", left_edge=True, color=QUIET)
-
-
-def fit_intervals(axes: Axes, values: np.ndarray) -> None:
-    """X limits around all values (NaN are left out), with room for the numbers."""
-    lowest, highest = np.nanmin(values), np.nanmax(values)
+    """Bars from low to high, ticks at the estimates, and texts behind the bars."""
+    low, high = rows.low.fillna(rows.estimate), rows.high.fillna(rows.estimate)
+    bars = axes.barh(where, high - low, left=low, height=0.62, color=list(map(tint, colors)), zorder=2)
+    half = np.full(len(rows), 0.36)
+    axes.vlines(rows.estimate, where - half, where + half, color=colors, linewidth=1.8, zorder=3)
+    axes.bar_label(bars, texts, padding=3, size=6, color=INK, bbox=GROUND)
+    lowest, highest = low.min(), high.max()
     size = highest - lowest or max(0.1 * abs(highest), 0.01)
     axes.set_xlim(lowest - 0.06 * size, highest + (0.06 + _NUMBER_ROOM) * size)
     axes.locator_params(axis="x", nbins=4)
-
-
-def format_scores(axis: Axis, benchmark: Benchmark) -> None:
-    """Ticks of an axis of normalised scores."""
-    if benchmark.percent:
-        axis.set_major_formatter(lambda number, _: f"{100 * number:g}%")
-    else:
-        axis.set_major_formatter(words.tick)
-
-
-def _rows(axes: Axes, count: int) -> None:
-    axes.set_ylim(count - 0.5, -0.5)
     axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+    fit_rows(axes, where)
 
 
-def _one_task(aggregates: Aggregates) -> str:
-    word = aggregates.info.task_word
-    return f" Of one {word}, mean and median are the same." if len(aggregates.tasks) == 1 else ""
+def draw_bars(axes: Axes, aggregates: Aggregates, methods: Sequence[str], runs: ScoreTable | None = None) -> None:
+    """One row per method, from the top: its name, a bar from 0 to its IQM, a whisker from low to high, a number.
+
+    Args:
+        axes: where.
+        aggregates: the statistics.
+        methods: those that are shown.
+        runs: scores of a single task; they are shown as points. None: they are not.
+    """
+    rows, where = aggregates.metric("iqm").loc[list(methods)], places(aggregates, methods)
+    low, high = rows.low.fillna(rows.estimate), rows.high.fillna(rows.estimate)
+    bars = axes.barh(
+        where,
+        rows.estimate,
+        xerr=np.array([rows.estimate - low, high - rows.estimate]),
+        height=0.68,
+        color=[look(method, aggregates.own).color for method in methods],
+        error_kw={"ecolor": INK, "elinewidth": 0.9, "path_effects": HALO, "zorder": 3},
+        zorder=2,
+    )
+    texts = [words.normalized(aggregates.info, value) for value in rows.estimate]
+    lowest, highest = min(0, 1.2 * low.min()), max(high.max(), 0.01)
+    if runs is None:
+        axes.bar_label(bars, texts, padding=3, size=6, bbox=GROUND)
+    else:
+        scores = _run_points(axes, aggregates, runs, dict(zip(methods, where, strict=True)))
+        lowest, highest = min(lowest, 1.2 * scores.min()), max(highest, scores.max())
+        for row, text in zip(where, texts, strict=True):
+            axes.text(1, row, text, transform=axes.get_yaxis_transform(), size=6, ha="right", va="center_baseline")
+    axes.set_xlim(lowest, (1 + _NUMBER_ROOM) * highest)
+    axes.locator_params(axis="x", nbins=4)
+    axes.grid(axis="x")
+    format_scores(axes.xaxis, aggregates.info)
+    fit_rows(axes, where)
+    label_methods(axes, methods, aggregates)
 
 
-def _without_interval(aggregates: Aggregates, methods: Sequence[str]) -> str:
-    """Which methods have none: "; none for EfficientZero (1 seed)"."""
-    rows = aggregates.methods.set_index("method").loc[list(methods)]
-    single = rows.index[rows.n_seeds_max == 1].tolist()
-    return f"; none for {', '.join(single)} (1 seed)" if single else ""
+def _run_points(axes: Axes, aggregates: Aggregates, table: ScoreTable, where: Mapping[str, float]) -> pd.Series:
+    """Draw the runs as points in the rows of their methods; returns their scores."""
+    runs = table.scores[table.scores.task.isin(aggregates.tasks) & table.scores.method.isin(where)]
+    points = pd.DataFrame({"x": table.normalize(runs.task, runs.score), "y": runs.method.map(where).to_numpy()})
+    appearance = {"size": 2.6, "color": "white", "edgecolor": INK, "linewidth": 0.5, "zorder": 4}
+    sns.stripplot(points, x="x", y="y", orient="h", native_scale=True, jitter=False, ax=axes, **appearance)
+    axes.set(xlabel="", ylabel="")
+    return points.x

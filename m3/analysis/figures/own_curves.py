@@ -11,18 +11,20 @@ from matplotlib.typing import LineStyleType
 
 from m3.analysis import words
 from m3.analysis.aggregates import Aggregates
-from m3.analysis.aggregation import REFERENCE
-from m3.analysis.figures.page import Grid, axis_label, page
-from m3.analysis.scores import AGENT_STEPS, ScoreTable
-from m3.analysis.style import QUIET, WIDE, look
+from m3.analysis.figures.curves import draw_curves
+from m3.analysis.figures.page import GROUND, HALO, grid_rows, is_first_column, page, panels
+from m3.analysis.scores import ScoreTable
+from m3.analysis.style import QUIET, WIDE, Color, look
 
 _LINES: dict[str, LineStyleType] = {"human play": (0, (4, 2)), "random play": (0, (1, 1.5))}
 """References worth a line, and how it is drawn."""
 _ALL = "All: IQM, normalised"
 """Title of the panel of the benchmark's IQM."""
 _PUBLISHED = " (published)"
-_PUBLISHED_LINE: LineStyleType = (0, (8, 2))
+_PUBLISHED_LINES: tuple[LineStyleType, ...] = ((0, (8, 2)), (0, (8, 2, 1, 2)))
+"""Of the final scores of the reference and of its reproduction."""
 _FEW_POINTS = 10
+"""Points of a curve that are marked one by one."""
 _ROOM = 1.5
 """A reference is drawn if the axis need not grow by more than this times the range of the curves."""
 
@@ -42,43 +44,36 @@ class _Panels:
 
 def own_curves_figure(aggregates: Aggregates, table: ScoreTable) -> Figure:
     """Evaluations during training and the final score of own runs, beside published final scores."""
-    benchmark = aggregates.info
-    panels = _panels(aggregates, table)
-    few = len(panels.names) <= 3
-    grid = Grid.balanced(
-        len(panels.names),
-        most_columns=3 if few else 6,
-        left=0.46,
-        bottom=0.42,
-        panel_height=2.0 if few else 0.9,
-        column_gap=0.32,
-        row_gap=0.4,
-    )
-    of_all = f" First panel: interquartile mean and {words.intervals(aggregates.band_repetitions)}."
-    sheet = page(
+    benchmark, own = aggregates.info, aggregates.own
+    shown = _panels(aggregates, table)
+    few = len(shown.names) <= 4
+    columns = 4 if few else 6
+    figure = page(
         WIDE,
-        grid.height,
+        (2.1 if few else 1.2) * grid_rows(len(shown.names), columns) + 0.3,
         f"{benchmark.label}: learning curves of own runs",
-        f"{words.tasks(aggregates)}, {words.seeds_of_all(aggregates, aggregates.own)}. Lines: evaluations during "
-        "training, mean over seeds; bands: lowest to highest seed. Large points with whiskers: the same of the "
-        f"final evaluation.{of_all if len(aggregates.tasks) > 1 else ''}",
         words.warnings(aggregates),
-        key=_key(panels, aggregates.own),
+        _key(shown, own),
+        note=f"First panel: {words.intervals(aggregates.band_repetitions)}" if _ALL in shown.names else "",
     )
-    for index, name in enumerate(panels.names):
-        axes = grid.axes(sheet, index)
-        _draw_curves(axes, panels, name, aggregates.own)
-        _draw_references(axes, panels.references[panels.references.panel == name], wide=few)
+    for index, (axes, name) in enumerate(zip(panels(figure, len(shown.names), columns), shown.names, strict=True)):
+        curves = shown.curves[shown.curves.panel == name]
+        draw_curves(axes, curves, own, marked=bool(len(curves) <= _FEW_POINTS * max(1, curves.method.nunique())))
+        _draw_finals(axes, shown.finals[shown.finals.panel == name], own)
+        axes.set_xlim(0, 1.02 * shown.finals.steps.max())
+        _draw_references(axes, shown.references[shown.references.panel == name], wide=few)
         axes.set_title(name, size=6.5)
         axes.grid(axis="y")
         axes.locator_params(nbins=4 if few else 3)
         axes.tick_params(labelsize=6)
         axes.xaxis.set_major_formatter(lambda number, _: words.steps(number))
         axes.yaxis.set_major_formatter(words.tick)
-        if grid.is_first_column(index):
+        if name == _ALL:
+            axes.set_ylabel(benchmark.normalized_score)
+        elif is_first_column(axes) or shown.names[index - 1] == _ALL:
             axes.set_ylabel(benchmark.raw_score)
-    axis_label(sheet, "Agent steps", grid.left, WIDE)
-    return sheet.figure
+    figure.supxlabel("Agent steps")
+    return figure
 
 
 def _panels(aggregates: Aggregates, table: ScoreTable) -> _Panels:
@@ -101,8 +96,7 @@ def _panels(aggregates: Aggregates, table: ScoreTable) -> _Panels:
     highest = shown.high.fillna(shown.middle).groupby(shown.panel).max()
     limit = references.panel.map(highest + _ROOM * (highest - lowest))
     near = (references.value <= limit) | (references.label == table.tasks.low_means.iloc[0])
-    same_steps = table.methods.method[table.methods.step_unit == AGENT_STEPS]
-    drawn = curves.method.isin({*aggregates.own, REFERENCE}.intersection(same_steps))
+    drawn = curves.method.isin([*aggregates.own, aggregates.info.reference])
     return _Panels(panels, curves[drawn & (curves.steps <= finals.steps.max())], finals, references.assign(near=near))
 
 
@@ -110,24 +104,22 @@ def _references(finals: pd.DataFrame, table: ScoreTable) -> pd.DataFrame:
     """Scores to compare with: panel, label, value, color, line."""
     tasks = table.tasks
     normalized = tasks.iloc[:1].assign(task=_ALL, low=0, high=1)
-    rows: list[tuple[str, str, float, str, LineStyleType]] = [
+    rows: list[tuple[str, str, float, Color | str, LineStyleType]] = [
         (task.task, label, value, QUIET, _LINES[label])
         for task in pd.concat([normalized, tasks]).itertuples()
         for label, value in ((task.low_means, task.low), (task.high_means, task.high))
         if label in _LINES
     ]
-    color = look(REFERENCE, []).color
-    published = finals[finals.method == REFERENCE]
-    rows += [
-        (row.panel, f"{REFERENCE}{_PUBLISHED}", row.middle, color, _PUBLISHED_LINE) for row in published.itertuples()
-    ]
+    for method, line in zip((table.info.reference, table.info.reproduction), _PUBLISHED_LINES, strict=True):
+        color = look(str(method), []).color
+        published = finals[finals.method == method]
+        rows += [(row.panel, _published(str(method)), row.middle, color, line) for row in published.itertuples()]
     return pd.DataFrame(rows, columns=["panel", "label", "value", "color", "line"])
 
 
 def _key(panels: _Panels, own: list[str]) -> list[Artist]:
     shown = [(method, method) for method in own if method in set(panels.finals.method)]
-    if REFERENCE in set(panels.curves.method) - set(own):
-        shown.append((REFERENCE, f"{REFERENCE}{_PUBLISHED}, curve"))
+    shown += [(method, f"{_published(method)}, curve") for method in set(panels.curves.method) - set(own)]
     looks = [(label, look(method, own)) for method, label in shown]
     lines = panels.references[panels.references.near].drop_duplicates("label")
     return [
@@ -142,27 +134,23 @@ def _key(panels: _Panels, own: list[str]) -> list[Artist]:
     ]
 
 
+def _published(reference: str) -> str:
+    """The name of the reference: one that tells where its scores come from needs no other word for it."""
+    return reference if reference.endswith(")") else f"{reference}{_PUBLISHED}"
+
+
 def _apart(label: str, own: list[str]) -> str:
     """The label of a reference, told apart from an own method of the same name."""
     return f"{label} (reference)" if label in own else label
 
 
-def _draw_curves(axes: Axes, panels: _Panels, name: str, own: list[str]) -> None:
-    curves, finals = (frame[frame.panel == name] for frame in (panels.curves, panels.finals))
-    for method, rows in curves.groupby("method"):
-        appearance = look(str(method), own)
-        color, front = appearance.color, 3 if method in own else 2
-        axes.fill_between(rows.steps, rows.low, rows.high, color=color, alpha=0.15, linewidth=0, zorder=1)
-        axes.plot(rows.steps, rows.middle, color=color, linestyle=appearance.line, zorder=front)
-        if len(rows) <= _FEW_POINTS:
-            axes.scatter(rows.steps, rows.middle, s=9, color=color, marker=appearance.marker, zorder=front)
+def _draw_finals(axes: Axes, finals: pd.DataFrame, own: list[str]) -> None:
     for row in finals.itertuples():
-        appearance = look(row.method, own)
-        color, marker = appearance.color, appearance.marker
+        color, marker = look(row.method, own).color, look(row.method, own).marker
         axes.vlines(row.steps, row.low, row.high, color=color, linewidth=1.2, zorder=4, clip_on=False)
-        axes.scatter(row.steps, row.middle, s=52, color="white", marker=marker, zorder=5, clip_on=False)
-        axes.scatter(row.steps, row.middle, s=30, color=color, marker=marker, zorder=6, clip_on=False)
-    axes.set_xlim(0, 1.02 * panels.finals.steps.max())
+        axes.scatter(
+            row.steps, row.middle, s=30, color=color, marker=marker, zorder=6, clip_on=False, path_effects=HALO
+        )
 
 
 def _draw_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
@@ -176,6 +164,5 @@ def _draw_references(axes: Axes, references: pd.DataFrame, wide: bool) -> None:
     if far:
         short = [f"above: {label.removesuffix(_PUBLISHED)} {value}" for label, value in far]
         text = "\n".join([f"far above: {label} {value}" for label, value in far] if wide else short)
-        ground = {"facecolor": "white", "linewidth": 0, "pad": 1}
-        size = 6.5 if wide else 5
-        axes.text(0.02, 0.98, text, transform=axes.transAxes, size=size, color=QUIET, va="top", bbox=ground)
+        size = 6 if wide else 5
+        axes.text(0.02, 0.98, text, transform=axes.transAxes, size=size, color=QUIET, va="top", bbox=GROUND)

@@ -81,9 +81,10 @@ class _InRandomEnvironments(LoadedAgent):
 
 
 def main() -> None:
-    """Rehearse one benchmark's tiny runs, named on the command line with a precision; prints what was done."""
-    benchmark, precision = sys.argv[1:]
-    for name, traffic in rehearse(bench_settings(benchmark, "tiny", precision=cast(Precision, precision))):
+    """Rehearse a benchmark's tiny runs of a variant and a precision, from the command line; prints what was done."""
+    benchmark, variant, precision = sys.argv[1:]
+    settings = bench_settings(benchmark, variant, precision=cast(Precision, precision), size="tiny")
+    for name, traffic in rehearse(settings):
         places = sorted(set(traffic.downloads))
         print(f"{name}: {len(traffic.uploads)} uploads, {traffic.captures} captures, downloads in {places}")
 
