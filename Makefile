@@ -43,16 +43,16 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 quickstart: $(INSTALLED)
-	$(BIN)/snakemake --cores all --quiet host rules --configfile config/quickstart.yaml
+	$(BIN)/snakemake --cores all --configfile config/quickstart.yaml
 	@echo
 	@echo "Where to look:"
 	@echo "  figures/quickstart/          figures (PDF, PNG) and tables (Markdown, LaTeX, CSV, HTML)"
 	@echo "  results/quickstart/          scores and statistics behind them"
 	@echo "  results/runs/               the runs: settings, weights, metrics, scores, logs"
-	@echo "  $(BIN)/python -m m3 inspect FILE tells what is in an .h5 file"
+	@echo "  $(BIN)/m3 inspect FILE shows what is in an .h5 file"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --ignore tests/slurm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --durations 10 --ignore tests/slurm
 
 slurm-test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 5 tests/slurm

@@ -23,7 +23,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
-    assert f"python -m m3 {command}" in capsys.readouterr().out
+    assert f"usage: m3 {command} " in capsys.readouterr().out
 
 
 def test_the_overview_is_quick_and_complete() -> None:

@@ -1,6 +1,7 @@
 """What is found out about a cluster before it is used."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from m3.cli import main
 from m3.config.plan import Plan, load_experiment
+from m3.doctor import machine
 from m3.doctor.checks import check_files, check_jobs, check_python, check_settings
 from m3.doctor.slurm import Cluster, Partition, minutes
 
@@ -88,3 +91,28 @@ def test_the_folder_is_looked_at(tmp_path: Path) -> None:
 )
 def test_times_as_slurm_writes_them(text: str, expected: float) -> None:
     assert minutes(text) == expected
+
+
+def test_without_slurm_the_machine_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert main(["doctor"]) in (0, 2)
+    lines = capsys.readouterr().out.splitlines()
+    subjects = {line[9:].partition(":")[0] for line in lines[:-1]}
+    wanted = {"Python", "threads", "memory", "disk", "EGL", "LPIPS files for Atari"}
+    assert wanted | {"atari100k", "dmc500k", "craftax1m"} <= subjects
+    assert any(line.startswith("note     LPIPS files for Atari: vgg16-397923af.pth and lpips") for line in lines)
+    assert lines[-1] in ("ready for m3 train", "1 problem") or lines[-1].endswith(" problems")
+
+
+def test_the_machines_figures_are_those_of_the_pages() -> None:
+    root = Path(__file__).parents[1]
+    days = re.findall(
+        r"^\| (?:Atari|DMC walker|Craftax) \|.* (\d+) days \|$", (root / "BENCHMARKS.md").read_text(), re.M
+    )
+    assert [int(day) for day in days] == list(machine.CPU_DAYS.values())
+    row = re.search(r"^\| GPU-hours per run.*$", (root / "docs/cluster.md").read_text(), re.M)
+    assert row is not None
+    assert all(hours in row[0] for hours in machine.GPU_HOURS.values())

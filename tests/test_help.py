@@ -31,8 +31,8 @@ def shell_lines(text: str) -> list[list[str]]:
 
 
 def parse(words: list[str]) -> None:
-    assert words[:3] == ["python", "-m", "m3"], words
-    parser_of(words[3]).parse_args(words[4:])
+    assert words[0] == "m3", words
+    m3.cli.parse(words[1], words[2:])
 
 
 @pytest.mark.parametrize("name", commands())
@@ -41,7 +41,7 @@ def test_every_command_shows_examples_that_parse(name: str, capsys: pytest.Captu
     examples = shell_lines(module.EXAMPLES)
     assert examples
     for words in examples:
-        assert words[3] == name
+        assert words[1] == name
         parse(words)
     with pytest.raises(SystemExit):
         main([name, "--help"])
@@ -68,13 +68,10 @@ def inline_code(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_of_the_documentation_parse(page: Path) -> None:
-    for words in shell_lines(
-        "\n".join(line for line in code_blocks(page).splitlines() if line.startswith("python -m"))
-    ):
-        if words[2] == "m3":
-            parse(words)
+    for words in shell_lines("\n".join(line for line in code_blocks(page).splitlines() if line.startswith("m3 "))):
+        parse(words)
     for code in inline_code(page):
-        if mentioned := re.match(r"python -m m3 ([a-z-]+)(.*)", code):
+        if mentioned := re.match(r"m3 ([a-z-]+)(.*)", code):
             known = parser_of(mentioned[1]).format_help()
             for option in re.findall(r"--[a-z-]+", mentioned[2]):
                 assert re.search(rf"{option}\b", known), code

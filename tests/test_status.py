@@ -9,14 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from m3.cli import main
 from m3.config.identity import config_hash
 from m3.config.plan import Plan, load_experiment
 from m3.errors import OccupiedError, UserError
-from m3.files.names import PROGRESS
+from m3.files import hdf5
+from m3.files.names import PROGRESS, SCORES, SCORES_FORMAT
 from m3.files.progress import Attempt, AttemptState, ProgressRecord, read_progress, schema_text, write_progress
+from m3.files.provenance import Provenance
 from m3.files.run_folder import identifying, write_settings
 from m3.runs.lease import Lease
 from m3.runs.progress import RunProgress
@@ -194,3 +197,29 @@ def test_the_command_prints_a_table_or_csv(plan: Plan, tmp_path: Path, capsys: p
     assert main([*arguments, "--csv", "--state", "failed"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["run"], row["note"]) == ("toy/m3/image/seed-1", "no, really")
+
+
+def test_without_an_experiment_the_one_used_last_and_all_other_runs_are_shown(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["status"]) == 0
+    assert "no runs in results/runs yet" in capsys.readouterr().out
+    assert main(["resolve", "toy/image", "--seed", "9", "controller.discount=0.5"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("results/runs, 20")
+    assert lines[2].split()[:2] == ["toy/m3+controller.discount-0.5/image/seed-9", "waiting"]
+    Path("results/last_experiment.txt").write_text("own.yaml\n")
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("own.yaml, 20")
+    assert [line.split()[0].rpartition("-")[2] for line in lines[2:6]] == ["0", "1", "2", "9"]
+
+
+def test_a_finished_run_shows_its_score(plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = begin(plan, tmp_path, 0, attempt(), epoch=8)
+    hdf5.write(folder / SCORES, SCORES_FORMAT, {"returns": np.array([1.0, 4.0])}, Provenance("", "", [0]))
+    assert main(["status", str(tmp_path / "own.yaml"), "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[1:3] == ["done", "2.5"]

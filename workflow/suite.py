@@ -115,6 +115,18 @@ def check_names(arguments: Iterable[str]) -> None:
             raise unknown_name("target", argument, TARGETS)
 
 
+def planning_notes(plan: Plan) -> list[str]:
+    """One line for each benchmark with tasks whose scores nothing normalises."""
+    notes = []
+    for name, benchmark in plan.benchmarks.items():
+        tasks = dict.fromkeys(run.task for run in plan.runs if run.benchmark == name)
+        extra = [task for task in tasks if benchmark.lacks_reference(task)]
+        if extra:
+            advice = f"not in normalised aggregates (m3 benchmark-references {name}/{extra[0]} measures random play)"
+            notes.append(f"note: {name}: {', '.join(extra)} have no reference scores: shown as they are, {advice}")
+    return notes
+
+
 def note_experiment(file: str) -> None:
     """Remember the experiment that was used last, for the command `status`."""
     path = Path(LAST_EXPERIMENT)

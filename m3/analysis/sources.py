@@ -1,7 +1,7 @@
 """Where scores come from: published files, the folders of own runs, and CSV files of other methods."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,31 @@ def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> S
             methods = tuple(dict.fromkeys([*methods, info.reproduction]))
         parts.append(read_published(sources.published, info, methods))
     if sources.runs:
-        parts.append(read_own(sources.runs, info, sources.labels))
+        parts.append(_with_references(read_own(sources.runs, info, sources.labels), tasks.task.tolist()))
     if sources.files:
         taken = {str(name) for part in parts for name in part.methods.method}
         parts.append(read_score_files(sources.files, info, tasks.task.tolist(), taken))
     return combine(info, tasks, parts)
+
+
+def _with_references(own: Scores, tasks: Sequence[str]) -> Scores:
+    """Own scores on the tasks that have references; a note has those on the others, as they are."""
+    others = own.scores[~own.scores.task.isin(tasks)]
+    if others.empty:
+        return own
+    kept = own.scores[own.scores.task.isin(tasks)].reset_index(drop=True)
+    notes = tuple(
+        f"{row.method} on {row.task}, seed {row.seed}: {row.score:.4g}, which no reference scores normalise"
+        for row in others.itertuples()
+    )
+    return replace(
+        own,
+        methods=own.methods[own.methods.method.isin(kept.method)].reset_index(drop=True),
+        scores=kept,
+        curves=own.curves[own.curves.task.isin(tasks)].reset_index(drop=True),
+        runs=own.runs[own.runs.task.isin(tasks)].reset_index(drop=True),
+        notes=own.notes + notes,
+    )
 
 
 def references(benchmark: str, config: BenchmarkConfig) -> pd.DataFrame:
@@ -92,6 +112,7 @@ def references(benchmark: str, config: BenchmarkConfig) -> pd.DataFrame:
     rows = [
         (task, found.tasks[task].low, found.tasks[task].high, found.low_means, found.high_means)
         for task in config.tasks
+        if task in found.tasks
     ]
     return pd.DataFrame(rows, columns=TASK_COLUMNS)
 

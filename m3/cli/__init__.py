@@ -79,7 +79,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 def parse(name: str, words: Sequence[str]) -> argparse.Namespace:
     """Read a command's arguments; options may stand before, between and after the others."""
-    return parser_of(name).parse_intermixed_args(list(words))
+    asks_for_help = {"-h", "--help"} & set(words)
+    return parser_of(name).parse_intermixed_args(words) if not asks_for_help else parser_of(name).parse_args(["--help"])
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +91,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=Path("config/paper.yaml"),
         metavar="EXPERIMENT",
-        help="its file (default: %(default)s)",
+        help="its file (default: config/paper.yaml)",
     )
 
 

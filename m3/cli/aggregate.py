@@ -8,7 +8,7 @@ from m3.errors import UserError
 HELP = "compute statistics with bootstrap intervals from a table of scores"
 
 EXAMPLES = """\
-python -m m3 aggregate --scores mine/scores.h5 --output mine/aggregates.h5 --csv mine/aggregates.csv
+m3 aggregate --scores mine/scores.h5 --output mine/aggregates.h5 --csv mine/aggregates.csv
 """
 
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 HELP = "time a training step of each component on random data, and project a whole run"
 
 EXAMPLES = """\
-python -m m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
-python -m m3 bench --benchmark atari100k --component world-model --batch 8 --precision bf16
-python -m m3 bench --benchmark dmc500k --variant tiny --component world-model --device cpu
-python -m m3 bench --benchmark dmc500k --kernels --component controller    # counted, on any machine
-python -m m3 bench --benchmark dmc500k --at-once 4                         # four runs that share the machine
+m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
+m3 bench --benchmark atari100k --component world-model --batch 8 --precision bf16
+m3 bench --benchmark dmc500k --variant tiny --component world-model --device cpu
+m3 bench --benchmark dmc500k --kernels --component controller    # counted, on any machine
+m3 bench --benchmark dmc500k --at-once 4                         # four runs that share the machine
 """
 
 

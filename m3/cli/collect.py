@@ -10,8 +10,8 @@ from m3.errors import UserError
 HELP = "gather published scores and those of finished runs of a benchmark in one table"
 
 EXAMPLES = """\
-python -m m3 collect --benchmark atari100k --published results/published --scores published --output mine/scores.h5
-python -m m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/scores.h5
+m3 collect --benchmark atari100k --published results/published --scores published --output mine/scores.h5
+m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/scores.h5
 """
 
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     config = "where benchmarks/{benchmark}.yaml is, with its references and names (default: config)"
     parser.add_argument("--config", type=Path, default=CONFIG_FOLDER, metavar="FOLDER", help=config)
     parser.add_argument(
-        "--published", type=Path, required=True, metavar="FOLDER", help="methods.csv, runs.csv, curves.csv.gz"
+        "--published", type=Path, metavar="FOLDER", help="published scores (default: those that the package carries)"
     )
     parser.add_argument(
         "--scores", choices=["published", "own", "both"], default="both", help="which ones (default: both)"
@@ -39,13 +39,14 @@ def run(args: argparse.Namespace) -> int:
     from m3.analysis import scores
     from m3.analysis.provenance import provenance
     from m3.analysis.sources import Sources, collect
+    from m3.config.loading import published_folder
 
     if args.scores == "published" and args.runs:
         raise UserError("--scores published takes no --runs; use --scores both")
     if args.scores == "own" and not (args.runs or args.score_files):
         raise UserError("--scores own needs the folders of finished runs after --runs")
     sources = Sources(
-        published=None if args.scores == "own" else args.published,
+        published=None if args.scores == "own" else args.published or published_folder(),
         methods=tuple(args.methods),
         runs=args.runs,
         labels=variant_labels(args.labels),

@@ -8,7 +8,7 @@ from m3.files.names import DATASET
 HELP = f"write the episodes that a run has collected to {DATASET}, in Minari's layout"
 
 EXAMPLES = """\
-python -m m3 dataset --run $RUN
+m3 dataset --run $RUN
 """
 
 

@@ -5,8 +5,8 @@ import argparse
 HELP = "tell an agent's observations, actions and numbers of parameters"
 
 EXAMPLES = """\
-python -m m3 describe --benchmark atari100k --task Breakout
-python -m m3 describe --benchmark dmc500k --task walker-run --variant tiny
+m3 describe --benchmark atari100k --task Breakout
+m3 describe --benchmark dmc500k --task walker-run --variant tiny
 """
 
 

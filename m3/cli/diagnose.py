@@ -8,8 +8,8 @@ from m3.files.names import DIAGNOSIS
 HELP = "measure how well a trained run's world model predicts and dreams, on new episodes"
 
 EXAMPLES = """\
-python -m m3 diagnose --run $RUN
-python -m m3 diagnose --run $RUN --episodes 2 --steps 200 --device auto
+m3 diagnose --run $RUN
+m3 diagnose --run $RUN --episodes 2 --steps 200 --device auto
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "draw the diagnoses of a benchmark's runs, as a figure and a table"
 
 EXAMPLES = """\
-python -m m3 diagnosis-figure --runs $RUN --output mine
+m3 diagnosis-figure --runs $RUN --output mine
 """
 
 

@@ -1,15 +1,23 @@
-"""Look at a cluster before using it."""
+"""Look at a machine or a cluster before using it."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m3.cli import add_experiment
+from m3.errors import ExitStatus, UserError
 
-HELP = "tell what of an experiment will and will not work on this cluster, and what to change"
+if TYPE_CHECKING:
+    from m3.doctor.checks import Finding
+
+LOCK = Path("requirements.lock")
+
+HELP = "look at this machine, or at the cluster it submits to: what will work, what will not, and what to change"
 
 EXAMPLES = """\
-python -m m3 doctor
-python -m m3 doctor config/quickstart.yaml --job    # also send a small job
+m3 doctor                                 # the machine; where there is Slurm, the cluster for config/paper.yaml
+m3 doctor config/quickstart.yaml --job    # also send a small job
 """
 
 
@@ -31,20 +39,31 @@ def run(args: argparse.Namespace) -> int:
     from m3.config.plan import load_experiment
     from m3.config.yaml_files import read_yaml
     from m3.doctor.checks import check_files, check_jobs, check_python, check_settings
+    from m3.doctor.machine import check_machine
     from m3.doctor.slurm import read_cluster
     from m3.doctor.trial import try_job
-    from m3.errors import ExitStatus
 
-    plan, profile, cluster = load_experiment(args.experiment), read_yaml(args.profile), read_cluster()
+    try:
+        cluster = read_cluster()
+    except UserError:
+        if args.job:
+            raise
+        return _report([*check_python(LOCK), *check_machine(Path.cwd(), Path("pretrained"))], "ready for m3 train")
+    plan, profile = load_experiment(args.experiment), read_yaml(args.profile)
     findings = [
-        *check_python(Path("requirements.lock")),
+        *check_python(LOCK),
         *check_files(Path.cwd(), len(plan.runs), cluster.nodes),
         *check_settings(cluster, profile),
         *check_jobs(cluster, profile, plan),
         *(try_job(profile, plan) if args.job else ()),
     ]
+    return _report(findings, "ready for snakemake --profile slurm")
+
+
+def _report(findings: "Sequence[Finding]", ready: str) -> int:
+    """Print what was found. Return the exit status."""
     for finding in findings:
         print(f"{finding.level:<8} {finding.subject}: {finding.text}")
     problems = sum(finding.level == "problem" for finding in findings)
-    print(f"{problems} problems" if problems else "ready for snakemake --profile slurm")
+    print(f"{problems} problem{'s' * (problems > 1)}" if problems else ready)
     return ExitStatus.ERROR if problems else ExitStatus.FINISHED

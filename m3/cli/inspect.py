@@ -10,7 +10,7 @@ from m3.files.names import ANY_SETTINGS, WEIGHTS
 HELP = "tell what files are, what is in them, and whether they are whole"
 
 EXAMPLES = f"""\
-python -m m3 inspect $RUN/*.h5 $RUN/{WEIGHTS} $RUN/{ANY_SETTINGS}
+m3 inspect $RUN/*.h5 $RUN/{WEIGHTS} $RUN/{ANY_SETTINGS}
 """
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 HELP = "kill tiny runs at random moments, start them again, and compare with a run that was not killed"
 
 EXAMPLES = """\
-python -m m3 kill-test --kills 5
-python -m m3 kill-test --benchmark atari100k --variant fsq --task Breakout --folder killed
+m3 kill-test --kills 5
+m3 kill-test --benchmark atari100k --variant fsq --task Breakout --folder killed
 """
 
 

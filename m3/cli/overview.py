@@ -8,7 +8,7 @@ from m3.errors import UserError
 HELP = "draw the figures of several benchmarks together, and write a page to explore their scores in a browser"
 
 EXAMPLES = """\
-python -m m3 overview --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+m3 overview --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
 """
 
 

@@ -8,7 +8,7 @@ from m3.bench.options import add_options
 HELP = "trace the training steps of a component on random data, operation by operation"
 
 EXAMPLES = """\
-python -m m3 profile --benchmark cpu_dmc --component controller --output trace.json
+m3 profile --benchmark cpu_dmc --component controller --output trace.json
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "write weights and metrics of a run's newest checkpoint into another folder, as a finished run leaves them"
 
 EXAMPLES = """\
-python -m m3 snapshot --run $RUN --output build/snapshot
+m3 snapshot --run $RUN --output build/snapshot
 """
 
 

@@ -5,28 +5,35 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from m3.cli import add_experiment
-from m3.files.names import RUNS
+from m3.errors import UserError
+from m3.files.names import LAST_EXPERIMENT, RUNS
 
 if TYPE_CHECKING:
     from m3.runs.status import RunStatus
 
-HELP = "tell how far the runs of an experiment are, also while they train"
+HELP = "show how far runs are, what failed and why, and the scores of those that are finished"
 
 EXAMPLES = """\
-python -m m3 status                                 # the paper's 225 runs
-python -m m3 status config/quickstart.yaml --watch 60
+m3 status                                 # the experiment used last, and all other runs here
+m3 status config/paper.yaml --watch 60    # the paper's 225 runs
 """
 
-COLUMNS = ("run", "state", "epoch", "epochs", "epochs_per_hour", "hours_left", "attempts", "gpu_hours", "note")
+COLUMNS = ("run", "state", "score", "epoch", "epochs", "epochs_per_hour", "hours_left", "attempts", "gpu_hours", "note")
 _CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_experiment(parser)
+    parser.add_argument(
+        "experiment",
+        type=Path,
+        nargs="?",
+        metavar="EXPERIMENT",
+        help="its file (default: the one used last, and all other runs that are there)",
+    )
     parser.add_argument(
         "--results",
         type=Path,
@@ -40,20 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from m3.config.plan import load_experiment
-    from m3.runs.status import experiment_status
-
-    plan = load_experiment(args.experiment)
+    if args.watch is not None and not args.watch > 0:
+        raise UserError(f"--watch takes seconds above 0, got {args.watch}")
+    last = Path(LAST_EXPERIMENT)
+    experiment = args.experiment
+    if experiment is None and last.exists():
+        experiment = Path(last.read_text(encoding="utf-8").strip())
     try:
         while True:
-            runs = experiment_status(plan, args.results)
-            listed = [status for status in runs if args.state in (None, status.state)]
-            if args.watch and sys.stdout.isatty():
-                print(_CLEAR, end="")
-            if args.csv:
-                _write_csv(listed, sys.stdout)
-            else:
-                print(_table(listed), _summary(runs), sep="\n", flush=True)
+            _show(args, experiment)
             if not args.watch:
                 return 0
             time.sleep(args.watch)
@@ -61,11 +63,37 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
 
+def _show(args: argparse.Namespace, experiment: Path | None) -> None:
+    """Print the status once."""
+    from m3.config.plan import load_experiment
+    from m3.runs.status import experiment_status, other_runs
+
+    runs = experiment_status(load_experiment(experiment), args.results) if experiment else []
+    if args.experiment is None:
+        runs += other_runs(args.results, [status.run for status in runs])
+    listed = [status for status in runs if args.state in (None, status.state)]
+    if args.watch and sys.stdout.isatty():
+        print(_CLEAR, end="")
+    if args.csv:
+        _write_csv(listed, sys.stdout)
+    elif runs:
+        print(
+            f"{experiment or args.results}, {datetime.now():%Y-%m-%d %H:%M}", _table(listed), _summary(runs), sep="\n"
+        )
+    else:
+        print(
+            f"no runs in {args.results} yet: `m3 train atari100k/Breakout` makes one, and m3 status FILE shows what an"
+        )
+        print("experiment such as config/paper.yaml would run")
+    sys.stdout.flush()
+
+
 def _cells(status: "RunStatus") -> list[str]:
     """Return a run's cells in the order of ``COLUMNS``."""
     return [
         status.run.folder,
         status.state,
+        "" if status.score is None else f"{status.score:.4g}",
         str(status.epoch),
         str(status.epochs),
         _number(status.epochs_per_hour),

@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "write the tables of a benchmark, as LaTeX, Markdown, CSV and HTML"
 
 EXAMPLES = """\
-python -m m3 tables --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+m3 tables --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "make a figure or table again from its raw scores, and tell every difference on the way"
 
 EXAMPLES = """\
-python -m m3 verify figures/quickstart/atari100k/iqm.pdf
+m3 verify figures/quickstart/atari100k/iqm.pdf
 """
 
 

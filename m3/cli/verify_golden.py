@@ -6,7 +6,7 @@ from pathlib import Path
 HELP = "compute every quantity of the golden files in a folder, and tell which ones differ"
 
 EXAMPLES = """\
-python -m m3 verify-golden tests/golden
+m3 verify-golden tests/golden
 """
 
 

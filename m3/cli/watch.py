@@ -6,12 +6,12 @@ from pathlib import Path
 HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
 
 EXAMPLES = """\
-python -m m3 watch $RUN                              # in a window; without a display, as $RUN/media/watch.mp4
-python -m m3 watch $RUN --output play.mp4            # one episode as a video
-python -m m3 watch $RUN --dream --output dream.mp4   # what the world model dreams, beside what really happens
-python -m m3 watch $RUN --replay                     # the latest episodes that training has collected
-python -m m3 watch $RUN --play                       # act yourself, with the keyboard
-python -m m3 watch $RUN --play --dream               # act yourself inside the world model
+m3 watch $RUN                              # in a window; without a display, as $RUN/media/watch.mp4
+m3 watch $RUN --output play.mp4            # one episode as a video
+m3 watch $RUN --dream --output dream.mp4   # what the world model dreams, beside what really happens
+m3 watch $RUN --replay                     # the latest episodes that training has collected
+m3 watch $RUN --play                       # act yourself, with the keyboard
+m3 watch $RUN --play --dream               # act yourself inside the world model
 """
 
 

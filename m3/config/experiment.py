@@ -72,7 +72,7 @@ class References(Settings):
     """What the low scores are, for example "random play"."""
     high_means: str = "high reference"
     tasks: dict[str, Reference]
-    """One for every task."""
+    """Tasks without one are trained and scored; their scores are shown as they are, and count in no aggregate."""
 
     @property
     def words(self) -> str:
@@ -127,15 +127,15 @@ class Benchmark(Settings):
     settings: PartialSettings
 
     @model_validator(mode="after")
-    def _every_task_has_references(self) -> "Benchmark":
-        given = self.references.tasks if self.references else {}
-        for task in given:
+    def _references_are_of_tasks(self) -> "Benchmark":
+        for task in self.references.tasks if self.references else ():
             if task not in self.tasks:
                 raise unknown_name("task in references", task, self.tasks)
-        missing = [task for task in self.tasks if self.references and task not in given]
-        if missing:
-            raise ValueError(f"references.tasks lacks {missing[0]}")
         return self
+
+    def lacks_reference(self, task: str) -> bool:
+        """Whether the benchmark has references, but none of this task."""
+        return self.references is not None and task not in self.references.tasks
 
 
 class Variant(Settings):

@@ -42,22 +42,22 @@ def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
 
 
 def load_run(
-    run: Run, folder: Path = CONFIG_FOLDER, changes: Layer | None = None, size: str | None = None
+    run: Run, folder: Path = CONFIG_FOLDER, size: str | None = None, changes: Layer | None = None
 ) -> RunSettings:
-    """The settings of one run outside of any experiment.
+    """The settings of one run outside of any experiment, that is, without overrides.
 
     Args:
         run: the run's names.
         folder: the config folder.
-        changes: above those of all files.
         size: a variant, such as ``tiny``, whose settings lie between the benchmark's and those of the run's variant.
+        changes: settings above those of all files.
     """
     benchmark = load_benchmark(run.benchmark, folder)
     if run.task not in benchmark.tasks:
         raise unknown_name(f"task of {run.benchmark}", run.task, benchmark.tasks)
     beneath = [] if size is None else _variant_layers(size, load_variant(size, folder), run.benchmark, folder)
-    variant = load_variant(run.variant, folder)
-    return run_settings(run, benchmark, variant, [changes] if changes else (), folder, beneath)
+    overrides = [changes] if changes else []
+    return run_settings(run, benchmark, load_variant(run.variant, folder), overrides, folder, beneath)
 
 
 def run_settings(
@@ -98,6 +98,38 @@ def run_settings(
     return validate(RunSettings, layers, given)
 
 
+def experiment_file(path: Path) -> Path:
+    """Find an experiment's file, or the one of that name that the package carries.
+
+    Raises:
+        UserError: there is neither; the message has the nearest file.
+    """
+    for place in (path, SHIPPED / path):
+        if place.exists():
+            return place
+    folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
+    near = {str(path.parent / other.name): other for folder in folders for other in folder.glob("*.yaml")}
+    found = get_close_matches(str(path), near, n=1, cutoff=0.8)
+    hint = f"; did you mean {found[0]}?" if found else ""
+    raise UserError(f"{path}: No such file or directory{hint}")
+
+
+def published_folder() -> Path:
+    """Find the published scores: the repository's, else those that the package carries."""
+    own = Path("results/published")
+    return own if own.is_dir() else SHIPPED / "published"
+
+
+def benchmark_file(name: str) -> Path:
+    """Find a benchmark's file: the folder's, else the one that the package carries."""
+    return _file("benchmark", name, CONFIG_FOLDER)
+
+
+def _places(folder: Path) -> list[Path]:
+    """Where the files of a config folder are, first the one that wins: what one's own lacks, the package carries."""
+    return [folder, SHIPPED / "config"] if folder == CONFIG_FOLDER else [folder]
+
+
 def _variant_layers(name: str, variant: Variant, benchmark: str, folder: Path) -> list[Layer]:
     file = str(_file("variant", name, folder))
     return [
@@ -117,38 +149,6 @@ def _refuse_parts_of_a_missing_tokenizer(run: Run, layers: Sequence[Layer]) -> N
             raise UserError(
                 f"{layer.name(('tokenizer',))}: does not apply to {run.benchmark}, which has no images to tokenize"
             )
-
-
-def experiment_file(path: Path) -> Path:
-    """Find an experiment's file, or the one of that name that the package carries.
-
-    Raises:
-        UserError: there is neither; the message has the nearest file.
-    """
-    for place in (path, SHIPPED / path):
-        if place.exists():
-            return place
-    folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
-    near = {str(path.parent / other.name): other for folder in folders for other in folder.glob("*.yaml")}
-    found = get_close_matches(str(path), near, n=1, cutoff=0.7)
-    hint = f"; did you mean {found[0]}?" if found else ""
-    raise UserError(f"{path}: No such file or directory{hint}")
-
-
-def published_folder() -> Path:
-    """Find the published scores: the repository's, else those that the package carries."""
-    own = Path("results/published")
-    return own if own.is_dir() else SHIPPED / "published"
-
-
-def benchmark_file(name: str) -> Path:
-    """Find a benchmark's file: the folder's, else the one that the package carries."""
-    return _file("benchmark", name, CONFIG_FOLDER)
-
-
-def _places(folder: Path) -> list[Path]:
-    """Where the files of a config folder are, first the one that wins: what one's own lacks, the package carries."""
-    return [folder, SHIPPED / "config"] if folder == CONFIG_FOLDER else [folder]
 
 
 def _file(kind: str, name: str, folder: Path) -> Path:

@@ -99,5 +99,5 @@ def _ask(*command: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise UserError(f"{' '.join(command)}: Slurm did not answer within {_SINFO_SECONDS} s") from error
     if result.returncode != 0:
-        raise UserError(f"{' '.join(command)}: {result.stderr.strip() or 'failed'}")
+        raise UserError(f"{' '.join(command)}: {(result.stderr.strip() or 'failed').splitlines()[-1]}")
     return result.stdout

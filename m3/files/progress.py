@@ -58,8 +58,8 @@ class ProgressRecord(BaseModel):
     """The mean of the latest epochs; null before the first."""
     seconds_left: float | None = None
     """Until training ends; null where nothing is known."""
-    at_least: bool = True
-    """Whether ``seconds_left`` is a lower bound, as some part of an epoch has not run yet."""
+    estimated: bool = True
+    """Whether some part of an epoch has not run yet, so that ``seconds_left`` guesses it from its operations."""
     attempts: tuple[Attempt, ...] = ()
     """Oldest first."""
 

@@ -164,7 +164,7 @@ def _weights_file(path: Path) -> Path:
     if path.is_dir():
         if not (path / WEIGHTS).exists():
             runs = sorted(str(found.parent) for found in path.glob(f"**/{WEIGHTS}"))
-            hint = f"did you mean {runs[0]}?" if runs else "train it first (python -m m3 train --help)"
+            hint = f"did you mean {runs[0]}?" if runs else "train it first (m3 train --help)"
             raise UserError(f"{path} has no trained agent ({WEIGHTS}): {hint}")
         return path / WEIGHTS
     if not path.exists():

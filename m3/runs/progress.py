@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -29,6 +29,7 @@ _SHOWN = {
     "evaluation/return": "evaluation return",
 }
 """Metrics of an epoch's line."""
+_DAYS_FROM_HOURS = 72
 _LATEST_EPOCHS = 20
 """Over which the time of an epoch is averaged."""
 
@@ -47,14 +48,15 @@ def finish(work: Work[T], description: str, steps: int) -> T:
 class RunProgress:
     """Prints one line per epoch, on a terminal also a bar within the epoch, and keeps the run's progress file.
 
-    The time left assumes that every part's steps go on taking the time they took last. Parts that have not run yet are
-    unknown: the time is then given as a lower bound.
+    The time left is that of the whole schedule. Every part's steps are taken to go on as they last did; those of a part
+    that has not run yet to take what ``expect`` was told, put right by how far off that was for the others.
     """
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
         self._name = f"{settings.task} seed {settings.seed}"
         self._seconds_per_step: dict[str, float] = {}
+        self._expected: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
         self._latest: deque[float] = deque(maxlen=_LATEST_EPOCHS)
         self._file: ProgressFile | None = None
@@ -62,6 +64,10 @@ class RunProgress:
     def keep_file(self, folder: Path) -> None:
         """Keep the progress file from here on, as a new attempt at the run. The run has to be ours."""
         self._file = ProgressFile(folder, self._settings)
+
+    def expect(self, seconds_per_step: Mapping[str, float]) -> None:
+        """Take note of guesses how long a step of each part takes, for as long as it has not run."""
+        self._expected = dict(seconds_per_step)
 
     def say(self, text: str) -> None:
         """Print one line that starts with the run's name."""
@@ -84,13 +90,13 @@ class RunProgress:
         parts, self._seconds = self._seconds, {}
         total = sum(parts.values())
         self._latest.append(total)
-        left, complete = self._seconds_left(epoch)
+        left, estimated = self.seconds_left(epoch), self._is_estimated(epoch)
         fields = [
             f"epoch {epoch}/{self._settings.epochs}",
             f"{agent_steps} steps",
             f"{total:.1f} s",
             *([f"{self._settings.collection.steps_per_epoch / total:.0f} steps/s"] if "collect" in parts else []),
-            f"{'' if complete else '> '}{duration(left)} left",
+            f"{'about ' if estimated else ''}{duration(left)} left",
             *(f"{name} {metrics[key]:.4g}" for key, name in _SHOWN.items() if key in metrics),
         ]
         self.say(" | ".join(fields))
@@ -99,7 +105,7 @@ class RunProgress:
             agent_steps=agent_steps,
             seconds_per_epoch=fmean(self._latest),
             seconds_left=left,
-            at_least=not complete,
+            estimated=estimated,
         )
         return {"seconds": total} | {f"{part}/seconds": seconds for part, seconds in parts.items()}
 
@@ -124,14 +130,22 @@ class RunProgress:
         parts = parts_of_epoch(self._settings, epoch)
         return sum(steps * self._seconds_per_step.get(part, math.nan) for part, steps in parts.items())
 
-    def _seconds_left(self, epoch: int) -> tuple[float, bool]:
-        """Return what is known of the time after an epoch, and whether that is all of it."""
-        known, complete = 0.0, True
+    def seconds_left(self, epoch: int) -> float:
+        """Return the time after an epoch; guessed parts that nothing is known of count as none."""
+        timed = self._expected.keys() & self._seconds_per_step.keys()
+        guessed, taken = (sum(known[part] for part in timed) for known in (self._expected, self._seconds_per_step))
+        correction = taken / guessed if guessed else 1.0
+        guesses = {part: correction * seconds for part, seconds in self._expected.items()}
+        per_step = guesses | self._seconds_per_step
+        return sum(steps * per_step.get(part, 0.0) for part, steps in self._parts_after(epoch))
+
+    def _is_estimated(self, epoch: int) -> bool:
+        return any(part not in self._seconds_per_step for part, _ in self._parts_after(epoch))
+
+    def _parts_after(self, epoch: int) -> Iterator[tuple[str, int]]:
+        """The parts of all epochs after this one, with their steps."""
         for later in range(epoch + 1, self._settings.epochs + 1):
-            for part, steps in parts_of_epoch(self._settings, later).items():
-                known += steps * self._seconds_per_step.get(part, 0.0)
-                complete &= part in self._seconds_per_step
-        return known, complete
+            yield from parts_of_epoch(self._settings, later).items()
 
 
 class ProgressFile:
@@ -173,4 +187,6 @@ def duration(seconds: float) -> str:
     """Word a time for people, such as "2 h 05 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= _DAYS_FROM_HOURS:
+        return f"{hours / 24:.0f} days"
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,14 +1,21 @@
 """How far the runs of an experiment are, from the files in their folders alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from m3.config.experiment import Run
 from m3.config.identity import config_hash
+from m3.config.layers import Layer, validate
+from m3.config.loading import load_benchmark, names
 from m3.config.plan import Plan
-from m3.files.names import SCORES, WEIGHTS
+from m3.config.schema import RunSettings
+from m3.config.yaml_files import read_yaml
+from m3.errors import UserError
+from m3.files import hdf5
+from m3.files.names import ANY_SETTINGS, SCORES, SCORES_FORMAT, WEIGHTS
 from m3.files.progress import ProgressRecord, read_progress
 from m3.files.run_folder import resolved_name
 from m3.runs.failure import cause_of_failure
@@ -37,6 +44,8 @@ class RunStatus:
     hours: float
     """How long all attempts took together."""
     gpus: int
+    score: float | None = None
+    """The mean return of the final evaluation; none before it."""
 
     @property
     def hours_left(self) -> float | None:
@@ -68,11 +77,27 @@ def experiment_status(plan: Plan, results: Path) -> list[RunStatus]:
         plan: the experiment.
         results: folder of all runs.
     """
-    return [_run_status(plan, run, results / run.folder) for run in plan.runs]
+    return [
+        _run_status(run, settings, plan.resources[run.benchmark].train.gpu, results / run.folder)
+        for run, settings in plan.runs.items()
+    ]
 
 
-def _run_status(plan: Plan, run: Run, folder: Path) -> RunStatus:
-    settings = plan.runs[run]
+def other_runs(results: Path, listed: Collection[Run] = ()) -> list[RunStatus]:
+    """Look how far the runs are that stand in the folder of all runs, other than those listed."""
+    found = []
+    for file in sorted(results.glob(f"*/*/*/seed-*/{ANY_SETTINGS}")):
+        with suppress(UserError):  # of a version of the settings that this code does not know
+            settings = validate(RunSettings, [Layer(str(file), read_yaml(file))])
+            run = Run(settings.benchmark, settings.variant, settings.task, settings.seed)
+            known = settings.benchmark in names("benchmark")
+            gpus = load_benchmark(settings.benchmark).resources.train.gpu if known else 1
+            if run not in listed:
+                found.append(_run_status(run, settings, gpus, file.parent))
+    return found
+
+
+def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> RunStatus:
     resolved = (folder / resolved_name(settings)).exists()
     progress = read_progress(folder, config_hash(settings)) if resolved else None
     state, note = _state(folder, progress) if resolved else ("waiting", "")
@@ -90,8 +115,18 @@ def _run_status(plan: Plan, run: Run, folder: Path) -> RunStatus:
         seconds_left=0.0 if finished else left,
         attempts=len(attempts),
         hours=sum(attempt.seconds for attempt in attempts) / 3600,
-        gpus=plan.resources[run.benchmark].train.gpu,
+        gpus=gpus,
+        score=_score(folder) if state == "done" else None,
     )
+
+
+def _score(folder: Path) -> float | None:
+    """The mean return of a run's final episodes; none where the file is damaged."""
+    try:
+        content, _ = hdf5.read(folder / SCORES, SCORES_FORMAT)
+    except UserError:
+        return None
+    return float(content["returns"].mean())
 
 
 def _state(folder: Path, progress: ProgressRecord | None) -> tuple[State, str]:

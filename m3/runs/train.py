@@ -27,8 +27,9 @@ from m3.runs.requirements import Requirements, folder_bytes, size
 from m3.runs.saving import CheckpointInterval, Saver
 from m3.runs.stops import Stop, StopNow
 from m3.runs.weights import save_weights
+from m3.runs.workload import refuse_weeks_on_the_cpu, seconds_of_parts
 from m3.tokenizers.base import Perceptual
-from m3.training.devices import be_deterministic, select_device
+from m3.training.devices import be_deterministic, device_name, select_device
 from m3.training.trainer import Trainer
 
 _WAIT_SECONDS = 1.0
@@ -87,9 +88,13 @@ def train(
         failures = FailureRecord(folder / FAILURE, config_hash(settings))
         failures.raise_if_final()
         where = select_device(device)
+        progress.say(f"on {device_name(where)}, precision {settings.precision}, {torch.get_num_threads()} threads")
         be_deterministic(where, also_on_gpu=deterministic)
         after_epoch = resources.enter_context(following) if following is not None else None
         trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs)
+        progress.expect(seconds_of_parts(trainer, where))
+        if not stop.has_budget:
+            refuse_weeks_on_the_cpu(progress.seconds_left(0), where, device)
         _say_start(trainer, folder, progress)
         checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings))
         saver = Saver(checkpoints, interval, lease, progress, stop)

@@ -1,4 +1,4 @@
-"""What ``python -m m3 watch`` shows, and where."""
+"""What ``m3 watch`` shows, and where."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -134,11 +134,14 @@ def test_the_command_line_sets_only_what_no_run_depends_on(config: Path) -> None
     (config / "own.yaml").write_text(VALID)
     assert load_experiment(config / "own.yaml", config, {"partial": "true"}).experiment.partial is True
     assert message(config, {"scores": "mine"}).startswith("--config: scores: must be 'published', 'own' or 'both'")
-    assert message(config, {"runs": []}) == "--config runs: only scores and partial can be set there; edit own.yaml"
+    expected = "--config runs: only scores, partial and set can be given there; all else stands in own.yaml"
+    assert message(config, {"runs": []}) == expected
 
 
 def test_a_missing_file_is_named(config: Path) -> None:
     assert message(config) == "own.yaml: No such file or directory"
+    (config / "owm.yaml").touch()
+    assert message(config) == "own.yaml: No such file or directory; did you mean owm.yaml?"
 
 
 def test_names_of_a_single_run_are_checked() -> None:

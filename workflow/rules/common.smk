@@ -64,6 +64,10 @@ try:
 except UserError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
 
+if not workflow.remote_exec:
+    for note in suite.planning_notes(PLAN):
+        print(note, file=sys.stderr)
+
 OUTPUT = workflow.output_settings
 if OUTPUT.dryrun and OUTPUT.quiet == {Quietness.HOST, Quietness.RULES}:
     # the default profile's: a dry run of it says how many jobs of each kind there are, once
