@@ -1,4 +1,4 @@
-# make quickstart | test | slurm-test | slurm-rehearsal | lint | lock | schemas
+# make quickstart | test | slurm-test | slurm-rehearsal | lint | site | package | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
@@ -20,7 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup quickstart test slurm-test slurm-rehearsal lint lock schemas
+.PHONY: help setup quickstart test slurm-test slurm-rehearsal lint site package lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
@@ -29,6 +29,8 @@ help:
 	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (half an hour)"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
+	@echo "make site         build the documentation with search, interface and gallery, into build/site"
+	@echo "make package      build wheel and source archive into build/dist, and check what is in them"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
 	@echo "make schemas      write config/schemas and docs/progress.schema.json from the code"
 
@@ -66,6 +68,18 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check --compact-diff workflow
 	$(BIN)/snakemake --lint
+
+site: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python docs/site.py
+	$(BIN)/mkdocs build --quiet
+
+# twine wants another version of packaging than Snakemake does, so it has an environment of its own
+package:
+	rm -rf build/dist
+	$(PYTHON) -m venv --clear build/package
+	build/package/bin/python -m pip install -qq $(PIP_ARGS) build twine
+	build/package/bin/python -m build --outdir build/dist
+	build/package/bin/python -m twine check --strict build/dist/*
 
 lock:
 	$(PYTHON) -m venv --clear build/lock
