@@ -7,8 +7,8 @@ from pathlib import Path
 HELP = "tell every fault in the scores and metrics that a variant's own program has left"
 
 EXAMPLES = """\
-python -m m3 check-results $RUN
-python -m m3 check-results $RUN --episodes 100
+m3 check-results $RUN
+m3 check-results $RUN --episodes 100
 """
 
 

@@ -8,7 +8,7 @@ HELP = "turn a published checkpoint of the authors into the weights of a run"
 EXAMPLES = """\
 m3 import-weights Breakout.pt --benchmark atari100k --task Breakout \\
     --run results/runs/atari100k/published/Breakout/seed-0
-python -m m3 import-weights hf://owner/name/Breakout.pt --benchmark atari100k --task Breakout --run $RUN
+m3 import-weights hf://owner/name/Breakout.pt --benchmark atari100k --task Breakout --run $RUN
 """
 
 

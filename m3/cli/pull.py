@@ -6,8 +6,8 @@ from pathlib import Path
 HELP = "copy a run from the Hugging Face Hub into a folder, where all other commands find it"
 
 EXAMPLES = """\
-python -m m3 pull hf://owner/m3-breakout $RUN
-python -m m3 pull hf://owner/m3-agents@v1/breakout/seed-0 $RUN
+m3 pull hf://owner/m3-breakout $RUN
+m3 pull hf://owner/m3-agents@v1/breakout/seed-0 $RUN
 """
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 HELP = "put a finished run on the Hugging Face Hub, with a card that tells its settings and scores"
 
 EXAMPLES = """\
-python -m m3 push $RUN hf://owner/m3-breakout
-python -m m3 push $RUN hf://owner/m3-agents/breakout/seed-0 --license cc-by-4.0 --private
+m3 push $RUN hf://owner/m3-breakout
+m3 push $RUN hf://owner/m3-agents/breakout/seed-0 --license cc-by-4.0 --private
 """
 
 

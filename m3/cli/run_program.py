@@ -9,7 +9,7 @@ from m3.files.names import ANY_SETTINGS
 HELP = "let a variant's own program train and evaluate a run, and check what it leaves"
 
 EXAMPLES = f"""\
-python -m m3 run-program --config $RUN/{ANY_SETTINGS} --run $RUN --episodes 100
+m3 run-program --config $RUN/{ANY_SETTINGS} --run $RUN --episodes 100
 """
 
 

@@ -108,9 +108,9 @@ def experiment_file(path: Path) -> Path:
         if place.exists():
             return place
     folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
-    near = {str(path.parent / other.name): other for folder in folders for other in folder.glob("*.yaml")}
-    found = get_close_matches(str(path), near, n=1, cutoff=0.8)
-    hint = f"; did you mean {found[0]}?" if found else ""
+    near = {other.stem: path.parent / other.name for folder in folders for other in folder.glob("*.yaml")}
+    found = get_close_matches(path.stem, near, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[found[0]]}?" if found else ""
     raise UserError(f"{path}: No such file or directory{hint}")
 
 

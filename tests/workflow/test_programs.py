@@ -36,8 +36,6 @@ RUN = "results/runs/toy/theirs/image/seed-0"
 def own_program(project: Project) -> Project:
     (project.folder / "config/own.yaml").write_text(EXPERIMENT)
     (project.folder / "config/variants/theirs.yaml").write_text(VARIANT)
-    with (project.folder / "config/benchmarks/toy.yaml").open("a") as file:
-        file.write("references: {tasks: {image: {low: 0, high: 10}, all_modalities: {low: 0, high: 10}}}\n")
     (project.folder / "agents").mkdir()
     (project.folder / "agents/an agent; $(x).py").write_text(PROGRAM)
     return project
