@@ -1,18 +1,26 @@
-# make quickstart | test | slurm-test | slurm-rehearsal | gpu-report | lint | lock | schemas
+# make quickstart | test | slurm-test | slurm-rehearsal | gpu-report | lint | site | package | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
-#   make quickstart PIP_ARGS="..."                extra arguments for pip, such as an index of CPU-only builds of torch
+#   make quickstart TORCH=cpu                      builds of torch without CUDA: some hundred megabytes instead of gigabytes
+#   make quickstart PIP_ARGS="..."                 extra arguments for pip
 
 SHELL := bash
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell $(python) $(NEW_ENOUGH) 2>/dev/null && echo $(python))))
 PIP_ARGS ?=
+TORCH ?= default
+ifeq ($(TORCH),cpu)
+  # a build with the label +cpu counts as newer than the same version without
+  override PIP_ARGS += --extra-index-url https://download.pytorch.org/whl/cpu
+else ifneq ($(TORCH),default)
+  $(error TORCH is default or cpu, got $(TORCH))
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: help setup quickstart test slurm-test slurm-rehearsal gpu-report lint lock schemas
+.PHONY: help setup quickstart test slurm-test slurm-rehearsal gpu-report lint site package lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
@@ -22,6 +30,8 @@ help:
 	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, 20 minutes of training, into build/gpu-report"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
+	@echo "make site         build the documentation with search, interface and gallery, into build/site"
+	@echo "make package      build wheel and source archive into build/dist, and check what is in them"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
 	@echo "make schemas      write config/schemas, docs/progress.schema.json and the settings of gpu-report from the code"
 
@@ -62,6 +72,18 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check --compact-diff workflow
 	$(BIN)/snakemake --lint
+
+site: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python docs/site.py
+	$(BIN)/mkdocs build --quiet
+
+# twine wants another version of packaging than Snakemake does, so it has an environment of its own
+package:
+	rm -rf build/dist
+	$(PYTHON) -m venv --clear build/package
+	build/package/bin/python -m pip install -qq $(PIP_ARGS) build twine
+	build/package/bin/python -m build --outdir build/dist
+	build/package/bin/python -m twine check --strict build/dist/*
 
 lock:
 	$(PYTHON) -m venv --clear build/lock

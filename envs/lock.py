@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = {"train": ["train", "watch", "atari", "dmc", "craftax"], "analysis": ["analysis"]}
+LAYERS = {"train": ["train", "watch", "atari", "dmc", "craftax", "baselines"], "analysis": ["analysis"]}
 """Environment -> extras of pyproject.toml."""
 PLATFORM_PREFIXES = ("cuda-", "nvidia-", "triton")
 """Torch's own dependencies on machines with a GPU, which it pins itself; elsewhere they are not installed."""

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 import m3.training.components
 from m3.cli import main as m3_main
-from m3.config.identity import read_resolved
+from m3.files.run_folder import read_resolved
 from m3.world_model.losses import WorldModelBatch, WorldModelLosses, world_model_losses
 from m3.world_model.world_model import WorldModel
 

@@ -22,6 +22,7 @@ OWN_FILES = (
     "config/benchmarks/corridor.yaml",
     "config/variants/colours.yaml",
     "config/variants/recurrent.yaml",
+    "config/variants/mine.yaml",
 )
 """Files that readers are told to make."""
 

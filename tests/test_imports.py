@@ -56,11 +56,12 @@ def test_what_computes_knows_nothing_of_runs_on_disk() -> None:
         ("m3.config.loading", "m3.config.plan", "m3.config.identity", "m3.cli"),
         ("m3.data.replay", "m3.data.samplers"),
         ("m3.files.hdf5", "m3.files.provenance", "m3.files.run_folder", "m3.files.progress", "m3.files.tree"),
+        ("m3.programs.contract", "m3.programs.results"),
         ("m3.runs.status", "m3.runs.lease", "m3.runs.failure", "m3.runs.stops", "m3.runs.checkpoint"),
         ("m3.analysis.score_files", "m3.analysis.sources", "m3.analysis.scores"),
         ("m3.environments", "m3.environments.toy"),
     ],
-    ids=["the package itself", "config", "data", "files", "runs", "analysis", "environments"],
+    ids=["the package itself", "config", "data", "files", "programs", "runs", "analysis", "environments"],
 )
 def test_what_needs_no_networks_imports_no_torch(modules: tuple[str, ...]) -> None:
     assert imported_by(*modules).isdisjoint(("torch", *SIMULATORS))

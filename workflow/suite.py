@@ -13,6 +13,7 @@ from snakemake.io import report
 
 from m3.analysis import catalog
 from m3.analysis.score_files import tasks_in
+from m3.config import loading
 from m3.config.experiment import Experiment, Run, Statistics, task_of_folder
 from m3.config.plan import PUBLISHED_BENCHMARKS, Plan, words_of
 from m3.errors import UserError, unknown_name
@@ -26,16 +27,29 @@ Wildcards = Any
 """Snakemake's: the values of a rule's wildcards as attributes."""
 SCORE_TABLE, AGGREGATES, AGGREGATES_CSV = SCORES, "aggregates.h5", "aggregates.csv"
 """Files of a benchmark. Its table of scores is called as a run's scores are, and stands in another folder."""
-OWN_GPU = "python -u workflow/scripts/own_gpu.py {resources.gpu} {resources.runs_per_gpu}"
 
 
 def experiment_file(given: Sequence[Path]) -> str:
-    """The file of --configfile, else the paper's. Raises UserError for more than one, or for braces in its name."""
+    """Find the file of --configfile, else the paper's: that of the folder, or the one that M3 comes with.
+
+    Raises:
+        UserError: more than one is given, or its name has braces.
+    """
     if len(given) > 1:
         raise UserError(f"--configfile takes one experiment, got {len(given)}")
     if given and set("{}") & set(str(given[0])):
         raise UserError(f"--configfile {given[0]}: Snakemake takes what stands in braces for a wildcard; rename it")
-    return os.path.relpath(given[0]) if given else "config/paper.yaml"
+    return os.path.relpath(given[0]) if given else str(loading.experiment_file(Path("config/paper.yaml")))
+
+
+def published_files() -> list[str]:
+    """The files of the published scores: those of the folder, or those that M3 comes with."""
+    return [str(loading.published_folder() / name) for name in ("methods.csv", "runs.csv", "curves.csv.gz")]
+
+
+def benchmark_file(name: str) -> str:
+    """A benchmark's file: the folder's, or the one that M3 comes with."""
+    return str(loading.benchmark_file(name))
 
 
 def run_of(wildcards: Wildcards) -> Run:
@@ -132,28 +146,6 @@ def job_device(plan: Plan, job: Literal["train", "evaluate"]) -> Callable[[Wildc
     """The --device of a kind of job: without the resource "gpu", it leaves GPUs alone."""
     gpus = job_resource(plan, job, "gpu")
     return lambda wildcards: "auto" if gpus(wildcards) else "cpu"
-
-
-def train_command(plan: Plan, is_slurm_job: bool) -> str:
-    """What trains a run: on Slurm in slices of the job's time limit, elsewhere at once on a GPU of its own."""
-    train = plan.experiment.commands.train
-    if is_slurm_job:
-        return f"python -u workflow/scripts/slurm_slice.py {{resources.runtime:q}} {train}"
-    return f"{OWN_GPU} {train} --wait"  # a training whose Snakemake was killed may still be going on
-
-
-def evaluate_command(plan: Plan, is_slurm_job: bool) -> str:
-    """What evaluates a run; Slurm gives its jobs their GPUs itself."""
-    return _with_gpu(plan.experiment.commands.evaluate, is_slurm_job)
-
-
-def diagnose_command(is_slurm_job: bool) -> str:
-    """What measures how well a run's world model predicts."""
-    return _with_gpu("python -u -m m3 diagnose", is_slurm_job)
-
-
-def _with_gpu(command: str, is_slurm_job: bool) -> str:
-    return command if is_slurm_job else f"{OWN_GPU} {command}"
 
 
 class Analysis(NamedTuple):
@@ -282,10 +274,19 @@ def table_files(analysis: Analysis) -> dict[str, str]:
     return _product_files(analysis, catalog.tables(len(analysis.variants)), catalog.TABLE_SUFFIXES, "{benchmark}/")
 
 
+def variant_pattern(plan: Plan, own_program: bool) -> str:
+    """A regular expression of the variants that have a program of their own, or of those that M3 trains."""
+    names = [name for name, variant in plan.variants.items() if (variant.command is not None) == own_program]
+    return "|".join(map(re.escape, names)) or "(?!)"  # the last matches nothing
+
+
 def diagnosed_runs(plan: Plan, analysis: Analysis) -> list[Run]:
     """The own runs of an analysis that train a world model; in partial figures, those that have one."""
     trained = [
-        run for run in analysis.runs if plan.runs[run].world_model.schedule.start_after_epoch < plan.runs[run].epochs
+        run
+        for run in analysis.runs
+        if plan.runs[run].command is None
+        and plan.runs[run].world_model.schedule.start_after_epoch < plan.runs[run].epochs
     ]
     if not plan.experiment.partial:
         return trained

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=500, metavar="N", help="of an episode, at most (default: 500)")
     parser.add_argument("--dreams", type=int, default=50, metavar="N", help="from an episode, at most (default: 50)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {DIAGNOSIS} in the run's folder)")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
     add_own_code(parser)
 
 

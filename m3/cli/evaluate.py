@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
     parser.add_argument("--episodes", type=int, metavar="N", help="how many to play (default: the benchmark's number)")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {SCORES} in the run's folder)")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
     )

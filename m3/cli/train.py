@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that change how a run is trained, but not what comes out."""
     parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)"
+        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a GPU if there is one)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of this process (default: all cores)")
     parser.add_argument(

@@ -1,5 +1,6 @@
 """What the files in config/ hold beside the settings of a run: benchmarks, variants and experiments."""
 
+import shlex
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, WithJsonSchema, field_validator, model_validator
@@ -166,10 +167,30 @@ class Variant(Settings):
 
     label: Label
     """Name in figures and tables."""
+    command: str | None = None
+    """A program that trains and evaluates in place of M3: docs/own_agent.md tells what it is given and has to leave."""
     settings: PartialSettings = Field(default_factory=dict)
     """For every benchmark."""
     benchmarks: dict[str, PartialSettings] = Field(default_factory=dict)
     """For single benchmarks, by name; wins over ``settings``."""
+
+    @field_validator("command")
+    @classmethod
+    def _splits_into_words(cls, command: str | None) -> str | None:
+        if command is not None:
+            command_words(command)
+        return command
+
+
+def command_words(command: str) -> list[str]:
+    """Split a command as a shell would. Raises ValueError where there is no command to split."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"a quotation mark is not closed in {command!r}") from error
+    if not words or not words[0] or not command.isprintable():
+        raise ValueError(f"must be a program and its arguments in one line, got {command!r}")
+    return words
 
 
 class RunGroup(Settings):

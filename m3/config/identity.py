@@ -13,6 +13,10 @@ ADDED: dict[str, Any] = {
     "controller.curiosity_while_collecting_only": False,
     "tokenizer.quantizer": {"kind": "vq"},
     "compile": "none",
+    "command": None,
+    "options": {},
+    "initialize_from": {},
+    "dataset": None,
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

@@ -17,7 +17,7 @@ FILES: dict[str, type[Settings]] = {"benchmark": Benchmark, "experiment": Experi
 def schema_text(name: str) -> str:
     """The schema of one of ``FILES``, as JSON."""
     partial = _without_required(RunSettings.model_json_schema())
-    for key in (*Run._fields, "training_version"):
+    for key in (*Run._fields, "training_version", "command"):
         del partial["properties"][key]
     schema = FILES[name].model_json_schema()
     schema["$defs"] = schema.get("$defs", {}) | partial.pop("$defs") | {"PartialSettings": partial}

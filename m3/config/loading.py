@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from m3.config.experiment import Benchmark, Run, Variant
 from m3.config.layers import Layer, validate
@@ -84,10 +85,16 @@ def run_settings(
         *_variant_layers(run.variant, variant, run.benchmark, folder),
         *overrides,
     ]
-    given = {**run._asdict(), "training_version": TRAINING_VERSION}
+    given: dict[str, Any] = {**run._asdict(), "training_version": TRAINING_VERSION}
     for layer in layers:
+        if "command" in layer.content:
+            raise UserError(f"{layer.name(('command',))}: belongs at the top of a variant's file, beside its label")
         for key in layer.content.keys() & given.keys():
             raise UserError(f"{layer.name((key,))}: is part of what a run is and cannot be set")
+    if variant.command is not None:
+        given["command"] = variant.command
+    elif reader_less := [layer for layer in layers if layer.content.get("options")]:
+        raise UserError(f"{reader_less[-1].name(('options',))}: variant {run.variant!r} has no command to read them")
     _refuse_parts_of_a_missing_tokenizer(run, layers)
     return validate(RunSettings, layers, given)
 
@@ -101,9 +108,10 @@ def experiment_file(path: Path) -> Path:
     for place in (path, SHIPPED / path):
         if place.exists():
             return place
-    folder = path.parent if path.parent.is_dir() else SHIPPED / path.parent
-    found = get_close_matches(path.name, [other.name for other in folder.glob("*.yaml")], n=1, cutoff=0.8)
-    hint = f"; did you mean {path.parent / found[0]}?" if found else ""
+    folders = [path.parent] if path.parent.is_dir() else [SHIPPED / path.parent]
+    near = {other.stem: path.parent / other.name for folder in folders for other in folder.glob("*.yaml")}
+    found = get_close_matches(path.stem, near, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[found[0]]}?" if found else ""
     raise UserError(f"{path}: No such file or directory{hint}")
 
 
@@ -111,6 +119,11 @@ def published_folder() -> Path:
     """Find the published scores: the repository's, else those that the package carries."""
     own = Path("results/published")
     return own if own.is_dir() else SHIPPED / "published"
+
+
+def benchmark_file(name: str) -> Path:
+    """Find a benchmark's file: the folder's, else the one that the package carries."""
+    return _file("benchmark", name, CONFIG_FOLDER)
 
 
 def _places(folder: Path) -> list[Path]:

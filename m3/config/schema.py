@@ -354,6 +354,14 @@ class RunSettings(Settings):
     """Needed where the observation has images."""
     world_model: WorldModelSettings
     controller: ControllerSettings
+    initialize_from: dict[Literal["tokenizer", "world_model", "controller"], str] = Field(default_factory=dict)
+    """Part -> the run's folder or weights that it begins with; parts that are not named begin at random."""
+    dataset: str | None = None
+    """A ``dataset.h5``, or ``minari:ID``: the run trains on its episodes and collects none."""
+    command: str | None = None
+    """The program that trains and evaluates in place of M3; the variant's file gives it."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that program's own."""
 
     @model_validator(mode="after")
     def _curiosity_has_an_ensemble(self) -> "RunSettings":

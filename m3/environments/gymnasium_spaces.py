@@ -133,6 +133,15 @@ class ActionMap:
         value = (action.reshape(smallest.shape) + smallest).astype(space.dtype)
         return value[()] if isinstance(space, spaces.Discrete) else value
 
+    def inverse(self, action: Any) -> np.ndarray:
+        """Return the action (A,) that becomes one of the space."""
+        space = self._space
+        if isinstance(space, spaces.Box):
+            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+            return ((np.asarray(action) - low) / (high - low) * 2 - 1).ravel().clip(-1, 1).astype(np.float32)
+        smallest, _ = _integers(space)
+        return (np.asarray(action, np.int64) - smallest).ravel()
+
 
 def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     if isinstance(space, spaces.Dict):

@@ -223,10 +223,10 @@ def _open(path: Path, *, is_read_whole: bool) -> Iterator[h5py.File]:
 
 
 def _check_format(path: Path, attributes: Mapping[str, Any], format: str, version: int) -> None:
-    if attributes["format"] != format:
-        raise UserError(f"{path}: a file of format {attributes['format']}, where {format} is needed")
-    if attributes["format_version"] != version:
+    if attributes.get("format") != format:
+        raise UserError(f"{path}: a file of format {attributes.get('format')}, where {format} is needed")
+    if attributes.get("format_version") != version:
         raise UserError(
-            f"{path}: version {attributes['format_version']} of {format}, written by {attributes['created_by']}; "
-            f"this M3 reads version {version}: {_ADVICE}"
+            f"{path}: version {attributes.get('format_version')} of {format}, "
+            f"written by {attributes.get('created_by')}; this M3 reads version {version}: {_ADVICE}"
         )

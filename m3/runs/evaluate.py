@@ -35,7 +35,7 @@ def evaluate(
         run: the run's folder.
         episodes: how many to play.
         output: the file of scores; none: the one in the run's folder.
-        device: where the networks are: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        device: where the networks are: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
         deterministic: whether a GPU has to give the same bits every time, which is slower; the CPU always does.
         own_code: Python files and modules that may be executed where the settings in the weights ask for them; what
             the benchmark and variant of these names in ``config`` name may be anyway.

@@ -28,6 +28,7 @@ from m3.environments import Environment, Mode, make_environment
 from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
 from m3.files.run_folder import checkpoint_folder, read_settings
+from m3.hub.places import fetch, is_address, weights_place
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.manifest import understood
 from m3.runs.named_code import refuse_unnamed_code
@@ -135,15 +136,16 @@ def load(path: Path | str, device: str = "cpu", own_code: Sequence[Path | str] =
     """Load the agent in a run's folder or weights file; of a run that is not finished, as in its newest checkpoint.
 
     Args:
-        path: a run's folder, or its weights.
-        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        path: a run's folder, or its weights; also an address on the Hub, ``hf://OWNER/NAME[@REVISION][/PATH]``.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
         own_code: Python files and modules that may be executed where the agent's settings ask for them; what the
             benchmark and variant of these names in ``config`` name may be anyway.
 
     Raises:
         UserError: there is no trained agent, or its environment's packages are missing.
     """
-    path, chosen = Path(path), select_device(device)
+    chosen = select_device(device)
+    path = fetch(weights_place(str(path))) if is_address(path) else Path(path)
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
         checkpoint = newest_checkpoint(path, own_code)
         with understood(path):

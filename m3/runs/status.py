@@ -101,7 +101,7 @@ def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> Run
     resolved = (folder / resolved_name(settings)).exists()
     progress = read_progress(folder, config_hash(settings)) if resolved else None
     state, note = _state(folder, config_hash(settings), progress) if resolved else ("waiting", "")
-    finished = resolved and (folder / WEIGHTS).exists()
+    finished = resolved and (folder / (WEIGHTS if settings.command is None else SCORES)).exists()
     per_epoch = progress.seconds_per_epoch if progress else None
     left = progress.seconds_left if progress else None
     attempts = progress.attempts if progress else ()

@@ -17,6 +17,7 @@ from m3.files.names import CHECKPOINTS, FAILURE, METRICS, WEIGHTS
 from m3.files.pretrained import refuse_other_weights
 from m3.files.run_folder import checkpoint_folder, refuse_other_settings
 from m3.nn.perceptual import load_lpips
+from m3.runs.beginning import begin
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.failure import FailureRecord
 from m3.runs.lease import Lease
@@ -78,6 +79,8 @@ def train(
         UserError: something is missing or damaged, memory or disk do not suffice, the folder is of other settings, or
             the time budget does not suffice for an epoch.
     """
+    if settings.command is not None:
+        raise UserError(f"variant {settings.variant!r} has a program of its own: python -m m3 run-program calls it")
     folder, stop, progress = Path(folder), stop or Stop(), RunProgress(settings)
     with ExitStack() as resources:
         lease = _claim(folder, wait, stop, progress)
@@ -100,6 +103,8 @@ def train(
         checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings), lease)
         saver = Saver(checkpoints, interval, lease, progress, stop)
         saver.restore(trainer, where)
+        if trainer.epoch == 0:
+            begin(trainer)
         finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
         if finished:
             progress.end("finished")

@@ -8,7 +8,7 @@ from m3.errors import UserError
 
 
 def select_device(name: str) -> torch.device:
-    """Choose the device of a name: "auto" is the GPU if there is one, else "cpu", "cuda" or "cuda:N".
+    """Choose the device of a name: "auto" is a CUDA GPU if there is one; or "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
         UserError: no such device here.
@@ -18,8 +18,10 @@ def select_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda and cuda:N") from error
+        raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda, cuda:N and mps") from error
     count = torch.cuda.device_count()
+    if device.type == "mps" and torch.backends.mps.is_available():
+        return device
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
         raise UserError(f"device {name!r} is not available: there is the CPU and {count} CUDA device(s)")
     return device

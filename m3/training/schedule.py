@@ -18,7 +18,8 @@ def parts_of_epoch(settings: RunSettings, epoch: int) -> dict[str, int]:
         "world_model": settings.world_model.schedule,
         "controller": settings.controller.schedule,
     }
-    parts = {"collect": settings.collection.steps_per_epoch} if last is None or epoch <= last else {}
+    collecting = settings.dataset is None and (last is None or epoch <= last)
+    parts = {"collect": settings.collection.steps_per_epoch} if collecting else {}
     for name, schedule in schedules.items():
         if schedule is not None and epoch > schedule.start_after_epoch:
             parts[name] = schedule.steps_per_epoch

@@ -63,6 +63,7 @@ class Trainer:
         self._test_environments = test_environments
         self.epoch = 0
         self.frames_per_step = environment.frames_per_step
+        self.observation_spec = environment.observation_spec
         torch.manual_seed(derive(settings.seed, "initialisation"))
         self.agent = Agent(settings, environment.observation_spec, environment.action_spec).eval().to(device)
         self.replay = new_replay(settings, environment)

@@ -56,6 +56,10 @@ OTHER_VALUES = {
     "controller.curiosity_while_collecting_only": True,
     "tokenizer.quantizer": {"kind": "fsq", "levels": [4, 4]},
     "compile": "default",
+    "command": "python agent.py",
+    "options": {"learning_rate": 0.1},
+    "initialize_from": {"world_model": "results/runs/other"},
+    "dataset": "dataset.h5",
 }
 
 

@@ -40,3 +40,11 @@ def test_devices_are_chosen_by_name() -> None:
 def test_other_devices_are_refused(name: str) -> None:
     with pytest.raises(UserError, match="device"):
         select_device(name)
+
+
+def test_mps_is_accepted_where_torch_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert select_device("mps") == torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match="'mps' is not available"):
+        select_device("mps")

@@ -3,8 +3,8 @@
 
 rule collect:
     input:
-        published=expand("results/published/{name}", name=["methods.csv", "runs.csv", "curves.csv.gz"]),
-        benchmark="config/benchmarks/{benchmark}.yaml",
+        published=suite.published_files(),
+        benchmark=lambda wildcards: suite.benchmark_file(wildcards.benchmark),
         scores=lambda wildcards: suite.run_files(SCORES, analysis_of(wildcards).runs),
         metrics=lambda wildcards: suite.run_files(METRICS, analysis_of(wildcards).runs),
         score_files=lambda wildcards: analysis_of(wildcards).score_files,
@@ -24,7 +24,7 @@ rule collect:
         labels=lambda wildcards: [f"{v}={PLAN.variants[v].label}" for v in analysis_of(wildcards).variants],
         methods=lambda wildcards: analysis_of(wildcards).methods,
     shell:
-        "python -m m3 collect --benchmark {wildcards.benchmark:q} --published results/published"
+        'python -m m3 collect --benchmark {wildcards.benchmark:q} --published "$(dirname {input.published[0]:q})"'
         " --scores {params.scores:q} --methods {params.methods:q}"
         " --runs {params.runs:q} --labels {params.labels:q} --score-files {input.score_files:q}"
         " --output {output.scores:q} > {log:q} 2>&1"

@@ -7,13 +7,43 @@ import re
 import sys
 from pathlib import Path
 
-sys.path[:0] = [workflow.basedir, os.path.dirname(workflow.basedir)]
-# jobs use the Python that runs Snakemake, also where its environment was not activated
-os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 
 from snakemake.settings.enums import Quietness
+from snakemake.sourcecache import LocalSourceFile
 
-import suite
+
+def prepend(variable, folder):
+    """Put a folder first in a path of the environment, which jobs inherit."""
+    os.environ[variable] = os.pathsep.join(filter(None, [folder, os.environ.get(variable)]))
+
+
+def source(path):
+    """A file of the workflow's own. One from a repository elsewhere, with `github(...)`, is in Snakemake's cache."""
+    file = workflow.current_basedir.join(path)
+    return os.path.relpath(file.path) if isinstance(file, LocalSourceFile) else workflow.source_path(path)
+
+
+def load(name):
+    """A module of the workflow's own."""
+    loader = SourceFileLoader(name, source(f"../{name}.py"))
+    sys.modules[name] = module_from_spec(spec_from_loader(name, loader))
+    loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+# jobs use the Python that runs Snakemake, also where its environment was not activated
+prepend("PATH", os.path.dirname(sys.executable))
+CLONE = os.path.dirname(os.path.dirname(os.path.abspath(source("../suite.py"))))
+if os.path.isdir(os.path.join(CLONE, "m3")):  # then with the M3 beside the workflow, in whatever folder they run
+    sys.path.insert(0, CLONE)
+    prepend("PYTHONPATH", CLONE)
+elif find_spec("m3") is None:
+    sys.exit(
+        "error: M3 is not installed beside Snakemake: pip install 'm3[all] @ git+URL' with the workflow's repository"
+    )
+
 from m3.config.plan import load_experiment
 from m3.errors import UserError
 from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
@@ -21,8 +51,15 @@ from m3.files.pretrained import PRETRAINED
 
 gc.freeze()  # what is imported stays: the collector need not look through it again and again
 
+suite = load("suite")
+JOBS = load("job_commands").JobCommands(
+    workflow.remote_exec and "SLURM_JOB_ID" in os.environ,
+    own_gpu=source("../scripts/own_gpu.py"),
+    slurm_slice=source("../scripts/slurm_slice.py"),
+)
+
 try:
-    EXPERIMENT = suite.experiment_file(workflow.configfiles)
+    EXPERIMENT = suite.experiment_file(workflow.overwrite_configfiles or workflow.configfiles)
     GIVEN = workflow.config_settings.config
     PLAN = load_experiment(Path(EXPERIMENT), command_line=GIVEN, more=suite.asked_runs(sys.argv[1:]))
     suite.check_targets(PLAN, sys.argv[1:])
@@ -39,8 +76,6 @@ OUTPUT = workflow.output_settings
 if OUTPUT.dryrun and OUTPUT.quiet == {Quietness.HOST, Quietness.RULES}:
     # the default profile's: a dry run of it says how many jobs of each kind there are, once
     OUTPUT.quiet = {Quietness.RULES, Quietness.PROGRESS}
-
-IS_SLURM_JOB = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
 
 # without repetition: an experiment may show published scores alone
 ANALYSES = list(dict.fromkeys(PUBLISHED + OWN))

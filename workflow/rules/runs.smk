@@ -36,6 +36,8 @@ rule train:
         metrics=suite.run_file(METRICS),
     log:
         "logs/train/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=False),
     conda:
         "../../envs/train.yaml"
     threads: suite.job_resource(PLAN, "train", "threads")
@@ -51,7 +53,7 @@ rule train:
         tracking=suite.tracking_arguments(PLAN),
     shell:
         "mkdir -p {params.logs:q} && "
-        + suite.train_command(PLAN, IS_SLURM_JOB)
+        + JOBS.train(PLAN.experiment.commands.train)
         + " --config {input.settings:q} --run {params.run:q} --device {resources.device:q} {params.tracking:q} 2>&1"
         " | (trap '' INT TERM; exec tee {log:q} {params.logs:q}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
@@ -64,6 +66,8 @@ rule evaluate:
         scores=suite.run_file(SCORES),
     log:
         "logs/evaluate/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=False),
     priority: 1
     conda:
         "../../envs/train.yaml"
@@ -79,9 +83,38 @@ rule evaluate:
         code=lambda wildcards: suite.own_code(PLAN, suite.run_of(wildcards)),
         episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
     shell:
-        suite.evaluate_command(PLAN, IS_SLURM_JOB)
+        JOBS.with_gpu(PLAN.experiment.commands.evaluate)
         + " --run {params.run:q} --episodes {params.episodes:q} --output {output.scores:q}"
         " --device {resources.device:q} {params.code:q} 2>&1 | tee {log:q}"
+
+
+# A variant's own program does both, and its results are checked.
+rule run_program:
+    input:
+        settings=ancient(settings_file),
+    output:
+        scores=suite.run_file(SCORES),
+        metrics=suite.run_file(METRICS),
+    log:
+        "logs/run_program/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=True),
+    conda:
+        "../../envs/train.yaml"
+    threads: suite.job_resource(PLAN, "train", "threads")
+    resources:
+        gpu=suite.job_resource(PLAN, "train", "gpu"),
+        mem_mb=suite.job_resource(PLAN, "train", "mem_mb"),
+        runtime=suite.job_resource(PLAN, "train", "runtime"),
+        device=suite.job_device(PLAN, "train"),
+        runs_per_gpu=1,
+    params:
+        run=subpath(output.scores, parent=True),
+        episodes=lambda wildcards: PLAN.final_episodes(wildcards.benchmark),
+    shell:
+        JOBS.with_gpu("python -u -m m3 run-program")
+        + " --config {input.settings:q} --run {params.run:q} --episodes {params.episodes:q}"
+        " --device {resources.device:q} 2>&1 | tee {log:q}"
 
 
 # New episodes of the trained agent: how well its world model predicts them.
@@ -92,6 +125,8 @@ rule diagnose:
         diagnosis=suite.run_file(DIAGNOSIS),
     log:
         "logs/diagnose/{benchmark}/{variant}/{task}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=suite.variant_pattern(PLAN, own_program=False),
     conda:
         "../../envs/train.yaml"
     threads: suite.job_resource(PLAN, "evaluate", "threads")
@@ -105,5 +140,5 @@ rule diagnose:
         run=subpath(input.weights, parent=True),
         code=lambda wildcards: suite.own_code(PLAN, suite.run_of(wildcards)),
     shell:
-        suite.diagnose_command(IS_SLURM_JOB)
+        JOBS.with_gpu("python -u -m m3 diagnose")
         + " --run {params.run:q} --output {output.diagnosis:q} --device {resources.device:q} {params.code:q} > {log:q} 2>&1"

@@ -1,0 +1,141 @@
+"""What a run begins with, where its settings ask for it: parts of other agents, and the episodes of a dataset."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from m3.agent.agent import Agent
+from m3.config.schema import RunSettings
+from m3.data.replay import Replay
+from m3.errors import UserError, unknown_name
+from m3.files import hdf5
+from m3.files.names import DATASET_FORMAT, WEIGHTS
+from m3.hub.places import fetch, is_address, weights_place
+from m3.runs.weights import load_weights
+from m3.specs import ActionSpec, DiscreteActions, ObservationSpec
+from m3.training.trainer import Trainer
+
+MINARI = "minari:"
+_MODULES = {"tokenizer": "tokenizer.", "world_model": "world_model.", "controller": "actor_critic."}
+"""Part in the settings -> how the names of its tensors begin."""
+
+
+class Episode(NamedTuple):
+    """T steps: observations by modality (T + 1, ...), actions (T, A), rewards, terminations and truncations (T,)."""
+
+    observations: Mapping[str, np.ndarray]
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminations: np.ndarray
+    truncations: np.ndarray
+
+
+def begin(trainer: Trainer) -> None:
+    """Give a new run the weights and the experience that its settings name.
+
+    Raises:
+        UserError: one of them is missing, damaged, or of another agent or task.
+    """
+    settings = trainer.settings
+    for part, source in settings.initialize_from.items():
+        _initialize(trainer.agent, part, source)
+    if settings.dataset is not None:
+        spec = trainer.agent.actor_critic.actions
+        for episode in _episodes(settings, trainer.observation_spec, spec):
+            _store(trainer.replay, episode, trainer.observation_spec, spec, settings.dataset)
+        if trainer.replay.first_row > 0:
+            raise UserError(
+                f"dataset: {settings.dataset} does not fit into the replay: raise replay.capacity_gigabytes"
+            )
+        if trainer.replay.num_windows == 0:
+            raise UserError(f"dataset: {settings.dataset} has no episode that is long enough to train on")
+
+
+def _initialize(agent: Agent, part: str, source: str) -> None:
+    """Copy a part's tensors from weights elsewhere."""
+    where = f"initialize_from.{part}: {source}"
+    path = fetch(weights_place(source)) if is_address(source) else Path(source)
+    given = load_weights(path / WEIGHTS if path.is_dir() else path).state
+    own = {name: value for name, value in agent.state_dict().items() if name.startswith(_MODULES[part])}
+    if not own:
+        raise UserError(f"{where}: the {part} of this agent has no weights")
+    for name, value in own.items():
+        found = tuple(given[name].shape) if name in given else "missing"
+        if found != tuple(value.shape):
+            raise UserError(f"{where}: is of another agent, {name} is {found} and not {tuple(value.shape)}")
+    agent.load_state_dict({name: given[name] for name in own}, strict=False)
+
+
+def _episodes(settings: RunSettings, observations: ObservationSpec, actions: ActionSpec) -> Iterator[Episode]:
+    assert settings.dataset is not None
+    if settings.dataset.startswith(MINARI):
+        return _of_minari(settings, observations, actions)
+    return _of_file(Path(settings.dataset))
+
+
+def _of_file(path: Path) -> Iterator[Episode]:
+    """Read the episodes in a file of ``python -m m3 dataset``, oldest first."""
+    content, _ = hdf5.read(path, DATASET_FORMAT)
+    for index in range(content["total_episodes"]):
+        episode = content[f"episode_{index}"]
+        yield Episode(**{name: episode[name] for name in Episode._fields})
+
+
+def _of_minari(settings: RunSettings, observations: ObservationSpec, actions: ActionSpec) -> Iterator[Episode]:
+    """Read a Minari dataset of this machine, whose spaces become modalities as those of an environment do."""
+    assert settings.dataset is not None
+    name = settings.dataset.removeprefix(MINARI)
+    try:
+        import minari
+
+        from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
+    except ModuleNotFoundError as error:
+        raise UserError(f"dataset: {settings.dataset} needs {error.name}: pip install 'minari[hdf5]'") from error
+    known = minari.list_local_datasets()
+    if name not in known:
+        raise UserError(f"dataset: {unknown_name('Minari dataset', name, known)}; `minari download {name}` gets one")
+    dataset = minari.load_dataset(name)
+    to_modalities = ObservationMap(dataset.observation_space, getattr(settings.environment, "image_size", 64))
+    to_actions = ActionMap(dataset.action_space)
+    if to_modalities.spec != observations or to_actions.spec != actions:
+        raise UserError(f"dataset: {settings.dataset} is of another task: its observations or actions differ")
+    for episode in dataset.iterate_episodes():
+        steps = len(episode.rewards)
+        frames = [to_modalities(_at(episode.observations, index)) for index in range(steps + 1)]
+        yield Episode(
+            {modality: np.stack([frame[modality] for frame in frames]) for modality in observations.modalities},
+            np.stack([to_actions.inverse(_at(episode.actions, index)) for index in range(steps)]),
+            episode.rewards,
+            episode.terminations,
+            episode.truncations,
+        )
+
+
+def _at(values: Any, index: int) -> Any:
+    """One entry of nested arrays."""
+    if isinstance(values, dict):
+        return {key: _at(value, index) for key, value in values.items()}
+    return tuple(_at(value, index) for value in values) if isinstance(values, tuple) else values[index]
+
+
+def _store(replay: Replay, episode: Episode, observations: ObservationSpec, actions: ActionSpec, name: str) -> None:
+    """Add an episode to the replay as if it had just happened. One that was broken off counts as truncated."""
+    steps = len(episode.rewards)
+    shapes = {key: (steps + 1, *spec.shape) for key, spec in observations.modalities.items()}
+    if {key: np.shape(value) for key, value in episode.observations.items()} != shapes:
+        raise UserError(f"dataset: {name} is of another task: its observations differ")
+    valid = np.shape(episode.actions) == (steps, *actions.shape)
+    if valid and isinstance(actions, DiscreteActions):
+        valid = bool(((episode.actions >= 0) & (episode.actions < np.array(actions.sizes))).all())
+    if not valid:
+        raise UserError(f"dataset: {name} is of another task: its actions differ")
+    for index in range(steps):
+        frames = [{key: value[at] for key, value in episode.observations.items()} for at in (index, index + 1)]
+        last, terminated = index == steps - 1, bool(episode.terminations[index])
+        truncated = bool(episode.truncations[index]) or (last and not terminated)
+        action = np.asarray(episode.actions[index], actions.dtype)
+        replay.add(frames[0], action, float(episode.rewards[index]), terminated, truncated, frames[1])
+        if terminated or truncated:
+            break
