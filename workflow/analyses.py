@@ -209,7 +209,7 @@ def _product_files(
             labels = {"shows": entry.title, "scores": scope_name(analysis.scope)}
             caption = Path(file.format(benchmark=analysis.benchmark)).with_name(f"{entry.name}.md").resolve()
             if suffix == "html" or not caption.exists():
-                caption = Path(__file__).with_name("report") / f"{entry.name}.rst"
+                caption = Path(__file__).resolve().with_name("report") / f"{entry.name}.rst"
             file = report(file, caption=str(caption), category=analysis.label, labels=labels)
         files[f"{entry.name}_{suffix}"] = file
     return files
