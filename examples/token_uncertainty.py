@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 import m3
-from m3.config.schema import DmcEnvironment, RunSettings
+from m3.config.schema import RunSettings
+from m3.config.simulators import DmcEnvironment
 from m3.diagnosis.episodes import play, to_tokens
 from m3.diagnosis.predictions import predict
 from m3.errors import UserError

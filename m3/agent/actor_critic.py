@@ -39,11 +39,11 @@ class Trunk(nn.Module):
         return self._step(self.observation_encoder(views), state)
 
     def act(self, actions: Tensor, state: LSTMState) -> LSTMState:
-        """Hear which action (B, A) was executed."""
+        """Observe which action (B, A) was executed."""
         return self._step(self.action_encoder(actions), state)
 
     def unroll(self, views: Mapping[str, Tensor], actions: Tensor, state: LSTMState) -> Tensor:
-        """Hidden states (B, T, width) after each of T observations, with an action after each but the last.
+        """Return the hidden states (B, T, width) after each of T observations, with an action after each but the last.
 
         The same as T times ``observe`` and ``act``, in few large operations.
 
@@ -59,7 +59,7 @@ class Trunk(nn.Module):
             return self.lstm.unroll(inputs.float(), state)[:, ::2]
 
     def burn_in(self, views: Mapping[str, Tensor], actions: Tensor, mask: Tensor, state: LSTMState) -> LSTMState:
-        """The state after steps (B, T, ...); those where ``mask`` (B, T) is false leave zeros."""
+        """Return the state after steps (B, T, ...); those where ``mask`` (B, T) is false leave zeros."""
         observed, acted = self._encode(views, actions)
         keep = mask.to(observed.dtype)[..., None]
         for t in range(mask.shape[1]):
@@ -68,13 +68,13 @@ class Trunk(nn.Module):
         return state
 
     def _encode(self, views: Mapping[str, Tensor], actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs of the LSTM from steps (B, T, ...): of observations and of actions, (B, T, mlp[-1]) each."""
+        """Compute the LSTM's inputs from steps (B, T, ...): of observations and of actions, (B, T, mlp[-1]) each."""
         flat = {name: view.flatten(0, 1) for name, view in views.items()}
         observed = self.observation_encoder(flat).unflatten(0, (len(actions), -1))
         return observed, self.action_encoder(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
 
     def _step(self, inputs: Tensor, state: LSTMState) -> LSTMState:
-        """One LSTM step, in float32: inputs (B, mlp[-1])."""
+        """Take one LSTM step, in float32: inputs (B, mlp[-1])."""
         with full_precision(inputs.device):
             return self.lstm.step(inputs.float(), state)
 
@@ -124,7 +124,7 @@ class ActorCritic(nn.Module):
         return (self.actor_trunk,) if self.critic_trunk is None else (self.actor_trunk, self.critic_trunk)
 
     def initial_state(self, batch: int) -> PolicyState:
-        """Zeros."""
+        """Return zeros."""
         zeros = self.actor.weight.new_zeros(batch, self._width)
         return ((zeros, zeros),) * len(self._trunks)
 
@@ -152,12 +152,12 @@ class ActorCritic(nn.Module):
         return PolicyOutput(self.actor(hidden[0]), self.critic(hidden[-1]))
 
     def distribution(self, logits: Tensor) -> IndependentCategoricals:
-        """Over the classes of each action dimension; means over dimensions where continuous."""
+        """Return the distribution over the classes of each action dimension; means over dimensions where continuous."""
         return IndependentCategoricals(logits, self._sizes, self._reduction)
 
     @torch.no_grad()
     def burn_in(self, views: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> PolicyState:
-        """State after observing and acting through steps, as if acting in the environment; no gradient.
+        """Return the state after observing and acting through steps, as in the environment; without gradient.
 
         Args:
             views: (B, T, *shape) per modality.

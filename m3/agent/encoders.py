@@ -73,7 +73,7 @@ class ObservationEncoder(nn.Module):
         self.mlp = nn.Sequential(*layers)
 
     def forward(self, views: Mapping[str, Tensor]) -> Tensor:
-        """Views (B, *shape) per modality to (B, mlp[-1])."""
+        """Encode views (B, *shape) per modality as (B, mlp[-1])."""
         return self.mlp(torch.cat([encoder(views[name]) for name, encoder in self.encoders.items()], dim=-1))
 
 
@@ -94,10 +94,10 @@ class ActionEncoder(nn.Module):
 
 
 def classes_to_actions(classes: Tensor, spec: ActionSpec) -> Tensor:
-    """Class indices (..., A), as a policy samples them, to actions (..., A) as an environment takes them."""
+    """Turn class indices (..., A), as a policy samples them, into actions (..., A) as an environment takes them."""
     return to_values(classes) if isinstance(spec, ContinuousActions) else classes
 
 
 def actions_to_classes(actions: Tensor, spec: ActionSpec) -> Tensor:
-    """Inverse of :func:`classes_to_actions` (nearest value where continuous)."""
+    """Invert :func:`classes_to_actions` (nearest value where continuous)."""
     return to_bins(actions) if isinstance(spec, ContinuousActions) else actions

@@ -35,13 +35,13 @@ class Policy:
         return next(self._agent.actor_critic.parameters()).device
 
     def initial_state(self, count: int) -> LSTMState:
-        """The state of ``count`` environments at the start of an episode."""
+        """Return the state of ``count`` environments at the start of an episode."""
         actor, *_ = self._agent.actor_critic.initial_state(count)
         return actor
 
     @torch.no_grad()
     def burn_in(self, observations: Mapping[str, np.ndarray], actions: np.ndarray) -> LSTMState:
-        """The state of one environment after its latest steps: observations (T, ...) and the actions (T, A) on them."""
+        """Return the state of one environment after its latest steps: observations (T, ...), actions (T, A)."""
         mask = torch.ones(1, len(actions), dtype=torch.bool, device=self._device)
         views = self._views(self._upload({name: o[None] for name, o in observations.items()}))
         with full_precision(self._device):

@@ -82,7 +82,7 @@ class KernelCounter(TorchDispatchMode):
 
     @contextmanager
     def by_phase(self) -> Iterator[None]:
-        """A context in which the known functions are phases."""
+        """Open a context in which the known functions are phases."""
         with ExitStack() as stack:
             for target, name, phase in _PHASES:
                 stack.enter_context(mock.patch.object(target, name, self._counted(getattr(target, name), phase)))

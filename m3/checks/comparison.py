@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from m3.checks.differences import differences
-from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
 from m3.environments import make_environment
 from m3.files import hdf5
 from m3.files.names import METRICS, METRICS_FORMAT, SCORES, SCORES_FORMAT, WEIGHTS
-from m3.files.run_folder import checkpoint_folder
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.weights import load_weights
 from m3.training.trainer import new_replay
@@ -31,7 +29,7 @@ def run_differences(first: Path, second: Path, settings: RunSettings) -> list[st
 def _contents(folder: Path, settings: RunSettings) -> dict[str, Any]:
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
         replay = new_replay(settings, environment)
-    state = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings)).load_latest(replay)
+    state = CheckpointFolder.of(folder, settings).load_latest(replay)
     return {
         "weights": {name: tensor.numpy() for name, tensor in load_weights(folder / WEIGHTS).state.items()},
         "metrics": hdf5.read(folder / METRICS, METRICS_FORMAT)[0],

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, WithJsonSchema, field_validator, model_validator
 
-from m3.config.schema import NonNegativeInt, Seed, Settings
+from m3.config.base import NonNegativeInt, Seed, Settings
 from m3.errors import escaped, shown, unknown_name
 
 MOST_SEEDS = 10_000

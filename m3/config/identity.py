@@ -17,8 +17,12 @@ ADDED: dict[str, Any] = {
     "options": {},
     "initialize_from": {},
     "dataset": None,
+    "environment[gymnasium].outside": "stop",
+    "environment[gymnasium].when_it_fails": "stop",
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
+
+In brackets stands the family that a section must have to hold the setting.
 
 The canonical text leaves a setting out while it has that value. So a new setting changes the identity only of runs that
 use it, and runs that were finished before stay finished.
@@ -26,7 +30,7 @@ use it, and runs that were finished before stay finished.
 
 
 def canonical(settings: RunSettings) -> str:
-    """The settings as YAML: every field, defaults too, keys sorted. Equal settings give equal text.
+    """Write the settings as YAML: every field, defaults too, keys sorted. Equal settings give equal text.
 
     Only what ``ADDED`` names is left out, where it has the value from before it was a setting.
     """
@@ -39,7 +43,7 @@ def canonical(settings: RunSettings) -> str:
 
 
 def from_canonical(text: str, origin: str) -> RunSettings:
-    """The settings of a canonical text, also of one that is older than some of the settings.
+    """Read the settings of a canonical text, also of one that is older than some of the settings.
 
     Args:
         text: what ``canonical`` returned, now or in an earlier version.
@@ -57,14 +61,17 @@ def from_canonical(text: str, origin: str) -> RunSettings:
 
 
 def _section(content: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
-    """The mapping that holds a dotted key, none where there is no such section, and the key's last part."""
+    """Find the mapping that holds a dotted key, none where there is no such section, and the key's last part."""
     *path, name = key.split(".")
     section: Any = content
     for part in path:
+        part, _, family = part.rstrip("]").partition("[")
         section = section.get(part) if isinstance(section, dict) else None
+        if family and isinstance(section, dict) and section.get("family") != family:
+            section = None
     return section if isinstance(section, dict) else None, name
 
 
 def config_hash(settings: RunSettings) -> str:
-    """SHA-256 of the canonical text, 64 hex digits."""
+    """Return the SHA-256 of the canonical text, 64 hex digits."""
     return hashlib.sha256(canonical(settings).encode()).hexdigest()

@@ -6,16 +6,17 @@
 import json
 from typing import Any
 
+from m3.config.base import Settings
 from m3.config.experiment import Benchmark, Experiment, Run, Variant
 from m3.config.loading import CONFIG_FOLDER
-from m3.config.schema import RunSettings, Settings
+from m3.config.schema import RunSettings
 
 FILES: dict[str, type[Settings]] = {"benchmark": Benchmark, "experiment": Experiment, "variant": Variant}
 """Name of the schema -> what such a file holds."""
 
 
 def schema_text(name: str) -> str:
-    """The schema of one of ``FILES``, as JSON."""
+    """Return the schema of one of ``FILES``, as JSON."""
     partial = _without_required(RunSettings.model_json_schema())
     for key in (*Run._fields, "training_version", "command"):
         del partial["properties"][key]

@@ -28,7 +28,7 @@ class Layer:
     key: str = ""
 
     def name(self, location: Location) -> str:
-        """The file and full key path of a value, as errors show them."""
+        """Name the file and full key path of a value, as errors show them."""
         path = self.key
         for part in location:
             path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
@@ -36,7 +36,7 @@ class Layer:
 
 
 def merge(contents: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Mappings merge key by key, later ones first; every other value, or a mapping of another kind, replaces."""
+    """Merge mappings key by key, later ones first; every other value, or a mapping of another kind, replaces."""
 
     def merge_two(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         merged = dict(below)
@@ -55,7 +55,7 @@ def _mergeable(below: Any, above: Any) -> bool:
 
 
 def validate(model: type[Model], layers: Sequence[Layer], given: dict[str, Any] | None = None) -> Model:
-    """The typed settings of merged layers.
+    """Check merged layers and return the typed settings.
 
     Args:
         model: type of the result.
@@ -86,7 +86,7 @@ def _above_defaults(model: type[BaseModel], content: dict[str, Any]) -> dict[str
 def _explain(
     model: type[BaseModel], layers: Sequence[Layer], content: dict[str, Any], error: ErrorDetails
 ) -> UserError:
-    """What is wrong, in one line; pydantic's own report has several."""
+    """Say what is wrong, in one line; pydantic's own report has several."""
     location = _without_tags(content, error["loc"])
     if error["type"] == "missing":
         return UserError(f"{_origin(layers[::-1], location).name(location)}: missing")
@@ -110,7 +110,7 @@ def _explain(
 
 
 def _without_tags(content: Any, location: Location) -> Location:
-    """The location as the user wrote it: pydantic inserts the chosen member of a union."""
+    """Return the location as the user wrote it: pydantic inserts the chosen member of a union."""
     path: list[str | int] = []
     for index, part in enumerate(location):
         try:
@@ -123,7 +123,7 @@ def _without_tags(content: Any, location: Location) -> Location:
 
 
 def _origin(layers: Sequence[Layer], location: Location) -> Layer:
-    """The last layer that says something at the location, or failing that, at the nearest part above it."""
+    """Find the last layer that says something at the location, or failing that, at the nearest part above it."""
 
     def depth(layer: Layer) -> int:
         content: Any = layer.content
@@ -138,7 +138,7 @@ def _origin(layers: Sequence[Layer], location: Location) -> Layer:
 
 
 def _siblings(model: type[BaseModel], location: Location) -> list[str]:
-    """Valid keys beside the last part of a location."""
+    """List the valid keys beside the last part of a location."""
     models: list[type[BaseModel]] = [model]
     for part in location[:-1]:
         fields = [found.model_fields[part] for found in models if part in found.model_fields]
@@ -150,7 +150,7 @@ def _siblings(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The settings classes that an annotation mentions."""
+    """List the settings classes that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Annotated:

@@ -22,17 +22,17 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 
 
 def names(kind: str, folder: Path = CONFIG_FOLDER) -> list[str]:
-    """The names of all benchmarks or variants: those of their files."""
+    """List the names of all benchmarks or variants: those of their files."""
     return sorted({path.stem for place in _places(folder) for path in (place / f"{kind}s").glob("*.yaml")})
 
 
 def load_benchmark(name: str, folder: Path = CONFIG_FOLDER) -> Benchmark:
-    """The benchmark of that name. Raises UserError for an unknown name or a faulty file."""
+    """Load the benchmark of that name. Raises UserError for an unknown name or a faulty file."""
     return validate(Benchmark, [_read("benchmark", name, folder)])
 
 
 def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
-    """The variant of that name. Raises UserError for an unknown name or a faulty file."""
+    """Load the variant of that name. Raises UserError for an unknown name or a faulty file."""
     layer = _read("variant", name, folder)
     variant = validate(Variant, [layer])
     known = names("benchmark", folder)
@@ -45,7 +45,7 @@ def load_variant(name: str, folder: Path = CONFIG_FOLDER) -> Variant:
 def load_run(
     run: Run, folder: Path = CONFIG_FOLDER, size: str | None = None, changes: Layer | None = None
 ) -> RunSettings:
-    """The settings of one run outside of any experiment, that is, without overrides.
+    """Resolve the settings of one run outside of any experiment, that is, without overrides.
 
     Args:
         run: the run's names.
@@ -69,7 +69,7 @@ def run_settings(
     folder: Path = CONFIG_FOLDER,
     beneath: Sequence[Layer] = (),
 ) -> RunSettings:
-    """The settings of one run from its layers.
+    """Resolve the settings of one run from its layers.
 
     Args:
         run: the run's names.

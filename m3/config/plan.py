@@ -44,7 +44,7 @@ class Plan:
     """By benchmark, with the experiment's changes."""
 
     def final_episodes(self, benchmark: str) -> int:
-        """Episodes of the evaluation after training."""
+        """Return the number of episodes of the evaluation after training."""
         return self.experiment.final_episodes or self.benchmarks[benchmark].final_episodes
 
 
@@ -134,7 +134,7 @@ def _check(kind: str, given: str, known: Iterable[str], file: Layer, location: L
 def _runs(
     experiment: Experiment, benchmarks: Mapping[str, Benchmark], variants: Iterable[str], file: Layer
 ) -> Iterable[Run]:
-    """Every run once, in the order of the file."""
+    """List every run once, in the order of the file."""
     runs: dict[Run, None] = {}
     for position, group in enumerate(experiment.runs):
         benchmark = benchmarks[group.benchmark]
@@ -158,7 +158,7 @@ def _group_runs(group: RunGroup, benchmark: Benchmark) -> Iterable[Run]:
 
 
 def _overrides(experiment: Experiment, runs: Iterable[Run], file: Layer) -> dict[Run, list[Layer]]:
-    """By run: the overrides that apply to it, in the order of the file."""
+    """Collect the overrides that apply to each run, in the order of the file."""
     found: dict[Run, list[Layer]] = {run: [] for run in runs}
     for position, override in enumerate(experiment.overrides):
         for key, given in override.where.model_dump(exclude_none=True).items():

@@ -3,25 +3,11 @@
 from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-"""Simulators take seeds of 31 bits."""
+from m3.config.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, Seed, Settings
+from m3.config.simulators import EnvironmentSettings
 
 Precision = Literal["fp32", "tf32", "bf16"]
 """fp32: float32 throughout. tf32: as fp32, but a GPU multiplies matrices with 10-bit mantissas (elsewhere the same as
@@ -35,14 +21,6 @@ bits, and the command that trains is told."""
 
 TRAINING_VERSION = 5
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
 
 
 class Optimizer(Settings):
@@ -60,69 +38,6 @@ class Schedule(Settings):
     """The component trains in epochs strictly after this one (the first epoch is 1)."""
     steps_per_epoch: PositiveInt
     batch_size: PositiveInt
-
-
-class AtariEnvironment(Settings):
-    """Arcade Learning Environment, no sticky actions, minimal action set."""
-
-    family: Literal["atari"]
-    image_size: PositiveInt = 64
-    frame_skip: PositiveInt = 4
-    max_noops: NonNegativeInt = 30
-    """Upper bound of random no-ops at a training reset (tests: 1)."""
-    train_frame_limit: PositiveInt = 20_000
-    """Raw frames after which a training episode is truncated."""
-    test_frame_limit: PositiveInt = 108_000
-
-
-class DmcEnvironment(Settings):
-    """DeepMind Control suite, proprioceptive observations."""
-
-    family: Literal["dmc"]
-    action_repeat: PositiveInt = 2
-
-
-class CraftaxEnvironment(Settings):
-    """Craftax-Symbolic-v1."""
-
-    family: Literal["craftax"]
-    mob_encoding: Literal["explicit_none", "reference"] = "explicit_none"
-    """``reference`` has no token for "no mob", as the published weights expect."""
-
-
-class GymnasiumEnvironment(Settings):
-    """Any Gymnasium environment; the task is its id."""
-
-    family: Literal["gymnasium"]
-    file: str | None = None
-    """Python file, relative to where commands are called, that registers the environments; it is executed first."""
-    image_size: PositiveInt = 64
-    """Image observations are resized to this square."""
-    outside: Literal["stop", "clip"] = "stop"
-    """What follows an observation outside its space: the run stops, or each value is moved to the nearest valid one."""
-    when_it_fails: Literal["stop", "truncate"] = "stop"
-    """What follows an error that the environment raises in a step: the run stops, or the episode is truncated there."""
-
-    @model_serializer(mode="wrap")
-    def _without_new_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what says nothing: runs from before there was a choice stay the runs that they are."""
-        content: dict[str, Any] = serialize(self)
-        return {
-            key: value for key, value in content.items() if key not in ("outside", "when_it_fails") or value != "stop"
-        }
-
-
-class ToyEnvironment(Settings):
-    """Tiny deterministic environments for tests."""
-
-    family: Literal["toy"]
-    image_size: PositiveInt = 16
-
-
-EnvironmentSettings = Annotated[
-    AtariEnvironment | DmcEnvironment | CraftaxEnvironment | GymnasiumEnvironment | ToyEnvironment,
-    Field(discriminator="family"),
-]
 
 
 class Sequences(Settings):
@@ -357,7 +272,7 @@ class RunSettings(Settings):
     initialize_from: dict[Literal["tokenizer", "world_model", "controller"], str] = Field(default_factory=dict)
     """Part -> the run's folder or weights that it begins with; parts that are not named begin at random."""
     dataset: str | None = None
-    """A ``dataset.h5``, or ``minari:ID``: the run trains on its episodes and collects none."""
+    """A file of a run's dataset, or ``minari:ID``: the run trains on its episodes and collects none."""
     command: str | None = None
     """The program that trains and evaluates in place of M3; the variant's file gives it."""
     options: dict[str, Any] = Field(default_factory=dict)

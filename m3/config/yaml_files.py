@@ -121,7 +121,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty mapping.
+    """Read the mapping in a YAML file; an empty file is an empty mapping.
 
     Raises:
         UserError: the file cannot be read, is not YAML, is too large or too deep, has a key twice, or holds no mapping.
@@ -140,7 +140,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """As ``read_yaml``, of a text that ``origin`` names in errors."""
+    """Parse a text as ``read_yaml`` does; ``origin`` names it in errors."""
     try:
         content = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

@@ -96,7 +96,7 @@ def _check_drawing() -> Finding:
 
     settings: Any = load_benchmark("dmc500k").settings["environment"]
     try:
-        from m3.config.schema import DmcEnvironment
+        from m3.config.simulators import DmcEnvironment
 
         with closing(make_environment(DmcEnvironment(**settings), "cartpole-balance", "test")) as environment:
             environment.reset(0)

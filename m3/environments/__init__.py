@@ -3,7 +3,7 @@
 import importlib
 from typing import NamedTuple, Protocol, cast
 
-from m3.config.schema import EnvironmentSettings
+from m3.config.simulators import EnvironmentSettings
 from m3.environments.base import Environment, Mode, Step
 from m3.environments.vector import VectorEnvironment, VectorStep
 from m3.errors import UserError
@@ -15,10 +15,10 @@ class _Adapter(Protocol):
     """What every adapter module offers."""
 
     def tasks(self) -> list[str]:
-        """The names of all its tasks."""
+        """List the names of all its tasks."""
 
     def make(self, settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-        """One environment; raises UserError where the task does not exist."""
+        """Make one environment; raises UserError where the task does not exist."""
 
 
 class _Family(NamedTuple):
@@ -51,7 +51,7 @@ def make_environment(settings: EnvironmentSettings, task: str, mode: Mode) -> En
 
 
 def valid_tasks(settings: EnvironmentSettings) -> list[str]:
-    """The names of all tasks of a family.
+    """List the names of all tasks of a family.
 
     Raises:
         UserError: the family's simulator is not installed.

@@ -7,7 +7,7 @@ import numpy as np
 from ale_py import roms
 from PIL import Image
 
-from m3.config.schema import AtariEnvironment, EnvironmentSettings
+from m3.config.simulators import AtariEnvironment, EnvironmentSettings
 from m3.environments.base import Environment, Mode, Step
 from m3.errors import UserError, unknown_name
 from m3.specs import DiscreteActions, ModalitySpec, Observation, ObservationSpec
@@ -19,12 +19,12 @@ _NOOP = ale_py.Action.NOOP
 
 
 def tasks() -> list[str]:
-    """The names of all games, for example ``MsPacman``."""
+    """List the names of all games, for example ``MsPacman``."""
     return sorted(_game_name(rom) for rom in roms.get_all_rom_ids() if rom not in _TWO_PLAYERS)
 
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-    """One game. Raises UserError for an unknown task."""
+    """Make one game. Raises UserError for an unknown task."""
     assert isinstance(settings, AtariEnvironment)
     if task not in tasks():
         raise unknown_name("Atari game", task, tasks())
@@ -133,7 +133,7 @@ class AtariGame(Environment):
         self._playing = False
 
     def _start_game(self) -> None:
-        """A new game and its no-ops; a game that ends during them starts again and plays the remaining ones."""
+        """Start a game with its no-ops; one that ends during them starts again and plays the remaining ones."""
         most = self._settings.max_noops
         noops = int(self._generator.integers(min(1, most), most + 1)) if self._training else 1
         self._power_on()
@@ -149,7 +149,7 @@ class AtariGame(Environment):
         self._playing = True
 
     def _repeat(self, action: ale_py.Action) -> float:
-        """The sum of rewards over one step's raw frames; stops when the game is over."""
+        """Sum rewards over one step's raw frames; stop when the game is over."""
         total = self._act(action)
         # A step that ends with its first frame shows that frame alone.
         self._previous_screen[:] = self._screen
@@ -168,7 +168,7 @@ class AtariGame(Environment):
         return float(np.sign(reward)) if self._training else reward
 
     def _observe(self, maximum: bool) -> Observation:
-        """The last frame, or the pixelwise maximum of the last two, resized."""
+        """Return the last frame, or the pixelwise maximum of the last two, resized."""
         image = self._resize(self._screen)
         if maximum:
             image = np.maximum(image, self._resize(self._previous_screen))

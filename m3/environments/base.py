@@ -39,7 +39,7 @@ class Environment(ABC):
 
     @abstractmethod
     def get_state(self) -> dict[str, Any]:
-        """Everything needed to continue bit for bit: nested dicts of arrays, numbers, strings, booleans and None."""
+        """Return what it takes to continue bit for bit: nested dicts of arrays, numbers, strings, booleans and None."""
 
     @abstractmethod
     def set_state(self, state: dict[str, Any]) -> None:
@@ -47,10 +47,10 @@ class Environment(ABC):
 
     @abstractmethod
     def render(self) -> np.ndarray:
-        """The current scene at full resolution, uint8 (height, width, 3)."""
+        """Draw the current scene at full resolution, uint8 (height, width, 3)."""
 
     def draw(self, observation: Observation) -> np.ndarray | None:
-        """What an observation shows as a picture, uint8 (height, width, 3); None where it is numbers only."""
+        """Draw an observation as a picture, uint8 (height, width, 3); None where it is numbers only."""
         image = observation.get("image")
         return None if image is None else np.ascontiguousarray(image[:3].transpose(1, 2, 0))
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from craftax import craftax_env
 
-from m3.config.schema import CraftaxEnvironment, EnvironmentSettings
+from m3.config.simulators import CraftaxEnvironment, EnvironmentSettings
 from m3.environments import craftax_drawing, craftax_encoding
 from m3.environments.base import Environment, Mode, Step
 from m3.errors import UserError, unknown_name
@@ -38,12 +38,12 @@ class _Game(NamedTuple):
 
 
 def tasks() -> list[str]:
-    """The one task."""
+    """List the one task."""
     return [_TASK]
 
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-    """The game; training and test are alike. Raises UserError for an unknown task."""
+    """Make the game; training and test are alike. Raises UserError for an unknown task."""
     assert isinstance(settings, CraftaxEnvironment)
     if task not in tasks():
         raise unknown_name("Craftax task", task, tasks())
@@ -81,7 +81,7 @@ class Craftax(Environment):
         return Step(observation, float(reward), bool(terminated), bool(ended) and not bool(terminated))
 
     def get_state(self) -> dict[str, Any]:
-        """The game's state, or none before the first reset, and the key of its random choices."""
+        """Return the game's state, or none before the first reset, and the key of its random choices."""
         key = np.asarray(self._key)
         if self._state is None:
             return {"key": key, "game": None}
@@ -98,11 +98,11 @@ class Craftax(Environment):
         self._state = jax.tree.unflatten(self._game.state_structure, leaves)
 
     def render(self) -> np.ndarray:
-        """The game's own picture, uint8 (208, 176, 3): map and inventory."""
+        """Draw the game's own picture, uint8 (208, 176, 3): map and inventory."""
         return np.asarray(_pixel_renderer()(self._state)).astype(np.uint8)
 
     def draw(self, observation: Observation) -> np.ndarray:
-        """The symbols as the game draws them, uint8 (208, 176, 3): map and inventory."""
+        """Draw the symbols as the game does, uint8 (208, 176, 3): map and inventory."""
         return craftax_drawing.draw(observation, self._mob_encoding, _textures())
 
     def _key_of(self, seed: int | None) -> jax.Array:
@@ -164,14 +164,14 @@ def _cpu() -> jax.Device:
 
 
 def _cache_folder() -> Path:
-    """The user's cache folder for compiled programs; JAX's own variable JAX_COMPILATION_CACHE_DIR comes before it."""
+    """Find the user's cache folder for compiled programs; JAX's own variable JAX_COMPILATION_CACHE_DIR comes first."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "m3" / "jax"
 
 
 @lru_cache(maxsize=1)
 def _textures() -> dict[str, Any]:
-    """Craftax's textures at the size of rendered images; loading them takes seconds."""
+    """Load Craftax's textures at the size of rendered images, which takes seconds."""
     with jax.default_device(_cpu()):
         from craftax.craftax import constants
 
@@ -180,7 +180,7 @@ def _textures() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _pixel_renderer() -> Callable[[Any], jax.Array]:
-    """Craftax's renderer: state -> float (208, 176, 3) in 0 to 255."""
+    """Return Craftax's renderer: state -> float (208, 176, 3) in 0 to 255."""
     from craftax.craftax import renderer
 
     load_all_textures = renderer.load_all_textures

@@ -74,7 +74,7 @@ def draw(observation: Observation, mob_encoding: MobEncoding, textures: Mapping[
 
 
 def _cells(observation: Observation, mob_encoding: MobEncoding, textures: Mapping[str, Any]) -> np.ndarray:
-    """The map: float (9, 11, size, size, 3)."""
+    """Draw the map: float (9, 11, size, size, 3)."""
     block, item, mob, light = observation["token_2d"].astype(np.int64).T.reshape(4, ROWS, COLUMNS)
     cells = np.asarray(textures["block_textures"], np.float64)[block]
     size = cells.shape[2]
@@ -95,7 +95,7 @@ def _cells(observation: Observation, mob_encoding: MobEncoding, textures: Mappin
 
 
 def _icons(vector: np.ndarray, textures: Mapping[str, Any]) -> Iterator[np.ndarray]:
-    """What the player has and is, each as float (size, size, 3) with its number."""
+    """Draw what the player has and is, each as float (size, size, 3) with its number."""
     size = np.asarray(textures["block_textures"]).shape[1]
     for item in _ITEMS:
         value = max(float(vector[item.position]), 0.0)

@@ -35,7 +35,7 @@ def observation_spec(mob_encoding: MobEncoding) -> ObservationSpec:
 
 
 def encode(numbers: np.ndarray, mob_encoding: MobEncoding) -> Observation:
-    """Modalities of Craftax's own observations.
+    """Turn Craftax's own observations into modalities.
 
     A dark cell, all zeros in Craftax, becomes block 0, item 0, no mob, light 0. Where several mobs share a cell, the
     first of their classes is kept. The ``reference`` encoding shows a cell without a mob as mob 0.
@@ -62,7 +62,7 @@ def encode(numbers: np.ndarray, mob_encoding: MobEncoding) -> Observation:
 
 
 def decode(observation: Observation, mob_encoding: MobEncoding) -> np.ndarray:
-    """Craftax's own observations, float32 (..., 8268): the inverse of ``encode``.
+    """Rebuild Craftax's own observations, float32 (..., 8268): the inverse of ``encode``.
 
     With the ``reference`` encoding mob 0 is taken for none. A cell with light 0 is dark: all its numbers are zero.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from m3.config.schema import DmcEnvironment, EnvironmentSettings
+from m3.config.simulators import DmcEnvironment, EnvironmentSettings
 from m3.environments.base import Environment, Mode, Step
 from m3.errors import unknown_name
 from m3.specs import ContinuousActions, ModalitySpec, Observation, ObservationSpec
@@ -56,12 +56,12 @@ _LEFT_OUT = {"lqr-lqr_2_1", "lqr-lqr_6_2", "quadruped-escape"}
 
 
 def tasks() -> list[str]:
-    """The names of the suite's tasks, as ``domain-task``."""
+    """List the names of the suite's tasks, as ``domain-task``."""
     return sorted({f"{domain}-{task}" for domain, task in suite.ALL_TASKS} - _LEFT_OUT)
 
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-    """One task; training and test are alike. Raises UserError for an unknown task."""
+    """Make one task; training and test are alike. Raises UserError for an unknown task."""
     assert isinstance(settings, DmcEnvironment)
     if task not in tasks():
         raise unknown_name("DeepMind Control task", task, tasks())

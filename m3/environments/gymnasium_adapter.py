@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from m3.config.schema import EnvironmentSettings, GymnasiumEnvironment
+from m3.config.simulators import EnvironmentSettings, GymnasiumEnvironment
 from m3.environments.base import Environment, Mode, Step
 from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
 from m3.errors import UserError, unknown_name
@@ -24,7 +24,7 @@ def tasks() -> list[str]:
 
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-    """One environment; training and test are alike.
+    """Make one environment; training and test are alike.
 
     Raises:
         UserError: the environment does not exist or cannot be made here, or one of its spaces cannot be mapped, or the

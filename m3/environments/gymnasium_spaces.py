@@ -206,7 +206,7 @@ def _integer_input(path: tuple[str | int, ...], space: Any) -> _Input:
 
 
 def _integers(space: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest value and the number of values of every entry of a space of integers."""
+    """Return the smallest value and the number of values of every entry of a space of integers."""
     if isinstance(space, spaces.MultiBinary):
         return np.zeros(space.shape, np.int64), np.full(space.shape, 2)
     if isinstance(space, spaces.Box):
@@ -218,7 +218,7 @@ def _integers(space: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joined(specs: list[ModalitySpec]) -> ModalitySpec:
-    """The spec of several inputs of one modality, joined along the first axis."""
+    """Join the specs of several inputs of one modality along the first axis."""
     if len({spec.shape[1:] for spec in specs}) > 1:
         raise UserError(
             f"unsupported observation space: grids of tokens must have the same number of columns to be joined, "

@@ -38,7 +38,7 @@ class OffscreenRenderer:
             self._camera.fixedcamid = 0
 
     def render(self, data: mujoco.MjData) -> np.ndarray:
-        """The scene as uint8 (480, 480, 3)."""
+        """Draw the scene as uint8 (480, 480, 3)."""
         self._gl.make_current()
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, mujoco.MjvOption(), None, self._camera, everything, self._scene)
@@ -57,7 +57,7 @@ class OffscreenRenderer:
 
 
 def _opengl() -> Any:
-    """An OpenGL context of one of MuJoCo's own backends."""
+    """Open an OpenGL context of one of MuJoCo's own backends."""
     backend = _backend()
     try:
         return importlib.import_module(f"mujoco.{backend}").GLContext(_SIZE, _SIZE)
@@ -68,7 +68,7 @@ def _opengl() -> Any:
 
 
 def _backend() -> str:
-    """The user's choice in MUJOCO_GL, else what renders without a display on this system."""
+    """Return the user's choice in MUJOCO_GL, else what renders without a display on this system."""
     chosen = os.environ.get("MUJOCO_GL", "").lower()
     if chosen in (*_LINUX_LIBRARIES, "glfw", "cgl"):
         return chosen

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from m3.config.schema import EnvironmentSettings, ToyEnvironment
+from m3.config.simulators import EnvironmentSettings, ToyEnvironment
 from m3.environments.base import Environment, Mode, Step
 from m3.errors import unknown_name
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, Observation, ObservationSpec
@@ -36,12 +36,12 @@ _GAMES = {
 
 
 def tasks() -> list[str]:
-    """The names of all toy environments."""
+    """List the names of all toy environments."""
     return sorted(_GAMES)
 
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-    """One toy environment; training and test are alike. Raises UserError for an unknown task."""
+    """Make one toy environment; training and test are alike. Raises UserError for an unknown task."""
     assert isinstance(settings, ToyEnvironment)
     if task not in tasks():
         raise unknown_name("toy environment", task, tasks())
@@ -122,7 +122,7 @@ class Toy(Environment):
         return {name: modalities[name]() for name in self.observation_spec.modalities}
 
     def _image(self) -> np.ndarray:
-        """The cue's quadrant is white, and the channel of the step count modulo 3 is lit everywhere."""
+        """Draw the cue's quadrant in white, and light the channel of the step count modulo 3 everywhere."""
         image = np.zeros((3, self._size, self._size), np.uint8)
         image[self._steps % 3] = 128
         half = self._size // 2
@@ -138,5 +138,5 @@ class Toy(Environment):
         return np.array([self._cue, self._steps % 5], np.uint8)
 
     def _cells(self) -> np.ndarray:
-        """One cell per cue: whether it is shown, and the step count modulo 3."""
+        """Return one cell per cue: whether it is shown, and the step count modulo 3."""
         return np.array([[cue == self._cue, self._steps % 3] for cue in range(CUES)], np.uint8)

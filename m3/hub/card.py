@@ -56,6 +56,19 @@ of this one seed), from {scores["returns"].min():.4g} to {scores["returns"].max(
 
 {_table(metrics["evaluations"])}
 
+{_use(place, episodes)}
+
+## Settings
+
+Hash {config_hash(settings)}; also in `{ANY_SETTINGS}`.
+
+```yaml
+{canonical(settings)}```
+"""
+
+
+def _use(place: Place, episodes: int) -> str:
+    return f"""\
 ## Use it
 
     import m3
@@ -70,15 +83,7 @@ or, with all commands:
 
     python -m m3 pull {place} RUN
     python -m m3 watch RUN --dream --output dream.mp4
-    python -m m3 evaluate --run RUN --episodes {episodes}
-
-## Settings
-
-Hash {config_hash(settings)}; also in `{ANY_SETTINGS}`.
-
-```yaml
-{canonical(settings)}```
-"""
+    python -m m3 evaluate --run RUN --episodes {episodes}"""
 
 
 def curve(metrics: dict[str, Any]) -> Figure:

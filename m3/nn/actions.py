@@ -7,7 +7,7 @@ ACTION_BINS = 51
 
 
 def to_bins(actions: Tensor) -> Tensor:
-    """Index of the nearest value: float (...) in [-1, 1] -> int64 (...)."""
+    """Return the index of the nearest value: float (...) in [-1, 1] -> int64 (...)."""
     return ((actions.float().clamp(-1, 1) + 1) * ((ACTION_BINS - 1) / 2)).round().long()
 
 

@@ -126,7 +126,7 @@ class AttentionNet(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, AttentionLayer)]
 
     def empty_memory(self) -> Memory:
-        """The memory before any block."""
+        """Return the memory before any block."""
         return Memory(None, 0)
 
     def forward(self, blocks: Tensor, predictions: Tensor, block_outputs: bool = False) -> tuple[Tensor, Tensor]:

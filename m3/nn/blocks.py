@@ -22,7 +22,7 @@ class BlockOrder(NamedTuple):
 
 
 def block_order(block: int, blocks: int, predictions: int, filled: int, device: torch.device) -> BlockOrder:
-    """The order for n, T, P and K."""
+    """Compute the order for n, T, P and K."""
     context = torch.arange(blocks * block, device=device)
     starts = torch.arange(predictions, device=device)[:, None]
     within = torch.arange(block, device=device).clamp(max=filled - 1)
@@ -32,12 +32,12 @@ def block_order(block: int, blocks: int, predictions: int, filled: int, device: 
 
 
 def to_blocks(x: Tensor, order: BlockOrder) -> Tensor:
-    """Tokens (B, N, M, H, d) to (M, B, H, T + P, n, d). No gradient comes from beyond a prediction's end."""
+    """Reorder tokens (B, N, M, H, d) as (M, B, H, T + P, n, d). No gradient comes from beyond a prediction's end."""
     return _ToBlocks.apply(x, order)
 
 
 def from_blocks(x: Tensor, order: BlockOrder) -> Tensor:
-    """Blocks (B, H, T + P, n, d) to tokens (B, N, H, d)."""
+    """Reorder blocks (B, H, T + P, n, d) as tokens (B, N, H, d)."""
     return _FromBlocks.apply(x[None], order)[:, :, 0]
 
 

@@ -15,7 +15,7 @@ def symlog(x: Tensor) -> Tensor:
 
 
 def symexp(x: Tensor) -> Tensor:
-    """Inverse of :func:`symlog`."""
+    """Invert :func:`symlog`."""
     return torch.sign(x) * torch.expm1(torch.abs(x))
 
 
@@ -80,7 +80,7 @@ _NEVER = -1e9
 
 
 def side_by_side(logits: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Logits (..., sum(sizes)) with an axis of variables, (..., variables, largest); short ones end in impossibles."""
+    """Give logits (..., sum(sizes)) an axis of variables, (..., variables, largest), padded with impossibles."""
     largest = max(sizes)
     if min(sizes) == largest:
         return logits.unflatten(-1, (len(sizes), largest))
@@ -89,7 +89,7 @@ def side_by_side(logits: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def _cumulative(probabilities: Tensor) -> Tensor:
-    """Sums along the last axis. On a GPU, torch has no deterministic one of floats, but one of integers."""
+    """Sum along the last axis. On a GPU, torch sums integers deterministically, but not floats."""
     if probabilities.is_cuda and torch.are_deterministic_algorithms_enabled():
         return (probabilities.double() * 2**40).long().cumsum(-1).double() / 2**40
     return probabilities.cumsum(-1)
@@ -122,11 +122,11 @@ class IndependentCategoricals:
         return [part[..., :size] for part, size in zip(together, self._sizes, strict=True)]
 
     def log_prob(self, values: Tensor) -> Tensor:
-        """Of int64 values (..., number of variables): (...)."""
+        """Return the log-probability of int64 values (..., number of variables): (...)."""
         return self._reduce(self._log_probs.gather(-1, values[..., None])[..., 0])
 
     def entropy(self) -> Tensor:
-        """(...), in nats."""
+        """Return the entropy (...), in nats."""
         return self._reduce(-(self._log_probs.exp() * self._log_probs).sum(-1))
 
     def _reduce(self, variables: Tensor) -> Tensor:
@@ -139,11 +139,11 @@ class ScalarHead(nn.Module):
     """Predicts a scalar from features (..., width): ``forward`` gives what ``loss`` and ``mean`` read."""
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Elementwise loss (...) of a target (...) in its own units."""
+        """Return the elementwise loss (...) of a target (...) in its own units."""
         raise NotImplementedError
 
     def mean(self, prediction: Tensor) -> Tensor:
-        """The predicted scalar (...), in its own units."""
+        """Return the predicted scalar (...), in its own units."""
         raise NotImplementedError
 
 
@@ -219,7 +219,7 @@ VALUE_SUPPORT = 15.0
 
 
 def value_head(width: int, regression: str) -> ScalarHead:
-    """Head of values: +-15 in symlog space (M3 section 3.3)."""
+    """Make a head of values: +-15 in symlog space (M3 section 3.3)."""
     if regression == "symlog_mse":
         return SymlogHead(width)
     points = torch.linspace(-VALUE_SUPPORT, VALUE_SUPPORT, BINS)
@@ -227,7 +227,7 @@ def value_head(width: int, regression: str) -> ScalarHead:
 
 
 def reward_head(width: int, regression: str) -> ScalarHead:
-    """Head of rewards: 1/100 of the values' range."""
+    """Make a head of rewards: 1/100 of the values' range."""
     if regression == "symlog_mse":
         return SymlogHead(width)
     points = symlog(symexp(torch.linspace(-VALUE_SUPPORT, VALUE_SUPPORT, BINS, dtype=torch.float64)) / 100)

@@ -6,12 +6,12 @@ from torch import Tensor
 
 
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
-    """The array on a device: the same memory on the CPU; a GPU copies it while the host goes on."""
+    """Put an array on a device: the same memory on the CPU; a GPU copies it while the host goes on."""
     return _to_device(array, device)
 
 
 def download(tensor: Tensor) -> np.ndarray:
-    """A tensor's values: the same memory on the CPU; on a GPU the host waits for them."""
+    """Read a tensor's values: the same memory on the CPU; on a GPU the host waits for them."""
     return _to_host(tensor.detach())
 
 

@@ -30,7 +30,7 @@ class LSTM(nn.Module):
         return torch.lstm_cell(inputs, state, *self._weights)
 
     def unroll(self, inputs: Tensor, state: LSTMState) -> Tensor:
-        """Hidden states (B, T, width) after each of inputs (B, T, inputs).
+        """Return the hidden states (B, T, width) after each of inputs (B, T, inputs).
 
         In one call of a library, which cannot be compiled: there, the compiler gets the steps.
         """

@@ -43,7 +43,7 @@ class Lpips(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor, reconstructions: Tensor) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W) twice, to a scalar; gradients flow to the second only."""
+        """Compare images in [-1, 1], (N, 3, H, W) twice: a scalar; gradients flow to the second only."""
         with torch.no_grad():
             targets = self._features(images)
         distance = torch.zeros((), device=images.device)
@@ -53,7 +53,7 @@ class Lpips(nn.Module):
         return distance
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        """Unit-length features (N, C, h, w) after each stage."""
+        """Compute unit-length features (N, C, h, w) after each stage."""
         x = (images - self.shift) / self.scale
         features = []
         for i, stage in enumerate(self.stages):
@@ -70,7 +70,7 @@ def _convolution(vgg: Mapping[str, Tensor], index: int) -> nn.Sequential:
 
 
 def load_lpips(folder: Path) -> Lpips:
-    """LPIPS from the two files in ``folder``.
+    """Load LPIPS from the two files in ``folder``.
 
     Raises:
         UserError: a file is missing or is not what its name says.

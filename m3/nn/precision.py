@@ -9,13 +9,13 @@ from m3.config.schema import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """A context for forward passes: products in bfloat16 where the precision asks for it."""
+    """Open a context for forward passes: products in bfloat16 where the precision asks for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextmanager
 def tf32_products(precision: Precision) -> Iterator[None]:
-    """A context for forward and backward passes: TF32 products on a GPU where the precision asks for it, else not."""
+    """Open a context for forward and backward passes: TF32 products on a GPU only where the precision asks for it."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
@@ -27,7 +27,7 @@ def tf32_products(precision: Precision) -> Iterator[None]:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """A context for forward passes in which products of float32 tensors are float32, whatever surrounds it.
+    """Open a context for forward passes in which products of float32 tensors are float32, whatever surrounds it.
 
     Compiled code has one setting of TF32 throughout, so settings do not combine the two.
     """

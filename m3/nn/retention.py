@@ -21,7 +21,7 @@ _LARGEST_FACTOR = math.exp(20)
 
 
 def head_decays(heads: int, scale_min: float, scale_max: float, tokens_per_block: int) -> Tensor:
-    """Decays gamma_h = 1 - 1 / (s_h * tokens_per_block), s_h geometric between the two scales (in blocks).
+    """Compute decays gamma_h = 1 - 1 / (s_h * tokens_per_block), s_h geometric between the two scales (in blocks).
 
     Returns:
         float64 (H,).
@@ -41,18 +41,18 @@ def head_decays(heads: int, scale_min: float, scale_max: float, tokens_per_block
 
 
 def rotary_frequencies(head_width: int) -> Tensor:
-    """Angles per token 1 / 10000^linspace(0, 1, d/2), each for an interleaved pair, float32 (d/2,)."""
+    """Compute angles per token 1 / 10000^linspace(0, 1, d/2), each for an interleaved pair, float32 (d/2,)."""
     return 10000.0 ** -torch.linspace(0, 1, head_width // 2, dtype=torch.float32)
 
 
 def rotary_phases(positions: Tensor, frequencies: Tensor) -> Tensor:
-    """Cosine and sine of position * frequency: (N,), (d/2,) -> (N, 1, d/2, 2)."""
+    """Compute cosine and sine of position * frequency: (N,), (d/2,) -> (N, 1, d/2, 2)."""
     angles = (positions.float()[:, None] * frequencies)[:, None, :]
     return torch.stack((angles.cos(), angles.sin()), dim=-1)
 
 
 def token_phases(positions: Tensor, indices: Tensor, decays: Tensor, frequencies: Tensor) -> Tensor:
-    """What queries, keys and values are multiplied with, as complex numbers: positions, decays and key scale.
+    """Compute what multiplies queries, keys and values, as complex numbers: positions, decays and key scale.
 
     Args:
         positions: of the tokens in the stream, int64 (N,).
@@ -92,7 +92,7 @@ def rotate(x: Tensor, phases: Tensor) -> Tensor:
 
 
 def scan_weights(decays: Tensor, tokens: int, blocks: int, states: Tensor) -> Tensor:
-    """By how much each block's k^T v is in a memory.
+    """Compute how much each block's k^T v contributes to a memory.
 
     Args:
         decays: float64 (H,).
@@ -110,7 +110,7 @@ def scan_weights(decays: Tensor, tokens: int, blocks: int, states: Tensor) -> Te
 
 
 def memories(updates: Tensor, weights: Tensor, initial: Tensor | None) -> Tensor:
-    """Memories after some numbers of blocks, as one product.
+    """Compute the memories after some numbers of blocks, as one product.
 
     Args:
         updates: k^T v of the T blocks, (B, H, T, d, d).
@@ -130,7 +130,7 @@ def memories(updates: Tensor, weights: Tensor, initial: Tensor | None) -> Tensor
 
 
 def retain(queries: Tensor, keys: Tensor, values: Tensor, causal: Tensor, states: Tensor) -> Tensor:
-    """Retention output of each token from its own block and the memory before that block.
+    """Compute the retention output of each token from its own block and the memory before that block.
 
     Args:
         queries, keys, values: (B, H, T, n, d), decays in them.

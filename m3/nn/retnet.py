@@ -69,7 +69,7 @@ class RetentionLayer(nn.Module):
     def forward(
         self, x: Tensor, layout: _Layout, causal: Tensor, initial: Tensor | None, context_outputs: bool
     ) -> tuple[Tensor, Tensor]:
-        """One layer over all tokens of a call.
+        """Apply one layer to all tokens of a call.
 
         Args:
             x: (B, T*n + P*K, E), context first.
@@ -93,7 +93,7 @@ class RetentionLayer(nn.Module):
 
     @staticmethod
     def _retain(turned: Tensor, layout: _Layout, causal: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Retention of queries, keys and values (B, N, 3, H, d), and the memory after the last block."""
+        """Retain queries, keys and values (B, N, 3, H, d); return also the memory after the last block."""
         q, k, v = to_blocks(turned, layout.order).unbind(0)
         updates = (k.transpose(-1, -2) @ v)[:, :, : layout.order.blocks]
         states = retention.memories(updates, layout.weights, initial)
@@ -150,7 +150,7 @@ class RetNet(nn.Module):
         return self
 
     def empty_memory(self) -> Memory:
-        """The memory before any block."""
+        """Return the memory before any block."""
         return Memory((None,) * len(self.layers), 0)
 
     def compile_without_gradients(self) -> None:
@@ -210,7 +210,7 @@ class RetNet(nn.Module):
         return x, tuple(states)
 
     def _layout(self, context: Tensor, predictions: Tensor, position: int) -> _Layout:
-        """The layout of a call, kept for others of its shape and position, of which there are few."""
+        """Return the layout of a call, kept for others of its shape and position, of which there are few."""
         key = (context.shape[0], context.shape[1], predictions.shape[1], predictions.shape[2], position)
         if torch.compiler.is_compiling():
             return self._new_layout(*key)

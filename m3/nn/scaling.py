@@ -36,7 +36,7 @@ class ReturnRange(nn.Module):
 
     @torch.no_grad()
     def range(self) -> Tensor:
-        """Difference of the two percentiles (linear interpolation), a scalar; 0 before the first batch."""
+        """Return the difference of the two percentiles (linear interpolation), a scalar; 0 before the first batch."""
         count = self.history.isfinite().sum()
         positions = self._levels * (count - 1).clamp(min=0)
         below = positions.long()
@@ -47,7 +47,7 @@ class ReturnRange(nn.Module):
 
 
 def _order_statistics(values: Tensor, ranks: Tensor) -> Tensor:
-    """The values of these ranks, 0 the smallest, NaN last. A GPU sorts faster than it selects, a CPU does not."""
+    """Return values by rank, 0 the smallest, NaN last. A GPU sorts faster than it selects, a CPU does not."""
     if values.device.type == "cpu" and not torch.compiler.is_compiling():
         return torch.from_numpy(np.partition(values.numpy(), ranks.flatten().numpy())[ranks.numpy()])
     return values.sort().values[ranks]

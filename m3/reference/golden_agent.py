@@ -18,10 +18,10 @@ from m3.config.schema import (
     RunSettings,
     Schedule,
     Sequences,
-    ToyEnvironment,
     WorldModelSettings,
 )
 from m3.config.schema import Retention as RetentionSettings
+from m3.config.simulators import ToyEnvironment
 from m3.nn.distributions import Uniforms
 from m3.nn.precision import tf32_products
 from m3.reference.golden import GoldenFile
@@ -206,7 +206,7 @@ def small_agent(
 
 
 def _schedule(golden: GoldenFile, reward: str, default: int) -> Schedule:
-    """One step an epoch, from the first epoch on; the batch size is that of the array named, if there is one."""
+    """Schedule one step an epoch, from the first on; the batch size is that of the array named, if there is one."""
     size = golden[reward].shape[1] if reward in golden else default
     return Schedule(start_after_epoch=0, steps_per_epoch=1, batch_size=size)
 

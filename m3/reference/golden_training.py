@@ -131,7 +131,7 @@ def _store(
 
 
 def _columns(replay: Replay, loaded: Loaded, golden: GoldenFile, batch: str, mask: np.ndarray) -> dict[str, np.ndarray]:
-    """The valid steps of a batch as the replay's columns, with zeros for what the batch does not hold."""
+    """Turn the valid steps of a batch into the replay's columns, with zeros for what the batch does not hold."""
     shapes = {name: spec.shape for name, spec in loaded.observations.modalities.items()}
     found = {
         f"observations/{name}": value.cpu().numpy().reshape(*mask.shape, *shapes[name])

@@ -72,7 +72,7 @@ def _refuse_other_levels(published: Path, state: Mapping[str, Tensor], settings:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The state dictionary in a file, with one flat name per tensor."""
+    """Read the state dictionary in a file, with one flat name per tensor."""
     state = _flatten(read_torch_file(path))
     if not any(name.startswith(PARTS) for name in state):
         raise UserError(f"{path} has no weights under the names of M3 ({', '.join(PARTS)})")

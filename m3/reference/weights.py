@@ -22,7 +22,7 @@ _MODALITY = r"(image|vector|token_2d|token)"
 
 
 def _trunk_renames(trunk: str) -> list[tuple[str, str]]:
-    """Rules for what the actor and, with separate networks, the critic has of its own: encoders and action tables."""
+    """List rules for what the actor and, with separate networks, the critic has of its own: encoders, action tables."""
     encoders = rf"actor_critic\.{'' if trunk == 'actor' else 'critic_'}obs_encoders\."
     actions = rf"actor_critic\.{trunk}_actions?_"
     ours = f"actor_critic.{trunk}_trunk."
@@ -87,7 +87,7 @@ def _rename(name: str) -> str:
 
 
 def _stack_members(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The separate members of the ensemble, stacked as our batched heads hold them; those beyond ours are left out."""
+    """Stack the separate members of the ensemble as our batched heads hold them; leave out those beyond ours."""
     members: dict[tuple[str, str, str], dict[int, Tensor]] = {}
     for name, tensor in state.items():
         if (match := _MEMBER.fullmatch(name)) and int(match[2]) < MEMBERS:
@@ -155,7 +155,7 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
 
 
 def unused_in_reference(agent: Agent) -> int:
-    """Parameters that the reference's world model has beyond ours and never uses.
+    """List the parameters that the reference's world model has beyond ours and never uses.
 
     With retention one more observation head per modality, with attention a token's table and output layer; the
     projection of image codes where there are no images, and that of continuous actions where they enter as tokens.

@@ -21,13 +21,12 @@ from torch import Tensor
 
 from m3.agent.agent import Agent
 from m3.agent.policy import Policy
-from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.environments import Environment, Mode, make_environment
 from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
-from m3.files.run_folder import checkpoint_folder, read_settings
+from m3.files.run_folder import read_settings
 from m3.hub.places import fetch, is_address, weights_place
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.manifest import understood
@@ -125,7 +124,7 @@ def newest_checkpoint(run: Path, own_code: Sequence[Path | str] = ()) -> Checkpo
     refuse_unnamed_code(settings, own_code, run)
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
         replay = new_replay(settings, environment)
-    state = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings)).load_latest(replay)
+    state = CheckpointFolder.of(run, settings).load_latest(replay)
     if state is None:
         raise UserError(f"{run} has no checkpoint: train it first")
     with understood(run):

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from m3.config.loading import CONFIG_FOLDER, load_benchmark, load_variant, names
-from m3.config.schema import GymnasiumEnvironment, Own, RunSettings
+from m3.config.schema import Own, RunSettings
+from m3.config.simulators import GymnasiumEnvironment
 from m3.errors import UserError, shown
 
 

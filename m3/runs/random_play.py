@@ -4,7 +4,7 @@ from contextlib import closing
 
 import numpy as np
 
-from m3.config.schema import EnvironmentSettings
+from m3.config.simulators import EnvironmentSettings
 from m3.environments import make_environment
 from m3.seeding import derive
 from m3.specs import ActionSpec, DiscreteActions

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import torch
 
-from m3.config.identity import config_hash
 from m3.errors import UserError
 from m3.files.atomic import atomic_file
 from m3.files.names import DIAGNOSIS, SCORES, SNAPSHOT
-from m3.files.run_folder import checkpoint_folder, read_settings, write_settings
+from m3.files.run_folder import read_settings, write_settings
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.named_code import refuse_unnamed_code
 from m3.runs.processes import Processes
@@ -47,7 +46,7 @@ def take_snapshot(run: Path, output: Path, own_code: Sequence[Path | str] = ()) 
         raise UserError(f"{output} holds something else: a snapshot needs a folder of its own")
     settings = read_settings(run)
     refuse_unnamed_code(settings, own_code, run)
-    checkpoints = CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings))
+    checkpoints = CheckpointFolder.of(run, settings)
     processes = Processes()
     with ExitStack() as resources:
         trainer = set_up(settings, torch.device("cpu"), perceptual=None, resources=resources)  # as nothing trains

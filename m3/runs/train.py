@@ -55,6 +55,8 @@ def train(
 ) -> bool:
     """Train a run to its end, from its newest checkpoint if it has one, and leave weights and metrics in its folder.
 
+    Returns whether the run is finished. If not, the process was stopped, and the next call continues the run.
+
     Args:
         settings: the run.
         folder: of the run; checkpoints are in a subfolder named by the settings' hash, so other settings start anew.
@@ -66,52 +68,52 @@ def train(
         wait: for another process that trains the run, instead of refusing.
         following: gives what is called after each epoch, for example to show what was measured.
         graphs: capture steps and replay them (CUDA graphs), with the same results.
-        recompute: compute the world model's layers again in its backward pass instead of keeping what is in them: less
-            memory, the same results.
-
-    Returns:
-        whether the run is finished. If not, the process was stopped, and the next call continues the run.
+        recompute: the world model's layers in its backward pass: less memory, the same results.
 
     Raises:
         StopNow: it is time to stop before training began.
         OccupiedError: another process trains the run.
         RunFailedError: a loss is not finite, or the run has failed in the same way again and again.
-        UserError: something is missing or damaged, memory or disk do not suffice, the folder is of other settings, or
-            the time budget does not suffice for an epoch.
+        UserError: something is missing, damaged or too small, or the folder is of other settings.
     """
     if settings.command is not None:
         raise UserError(f"variant {settings.variant!r} has a program of its own: python -m m3 run-program calls it")
     folder, stop, progress = Path(folder), stop or Stop(), RunProgress(settings)
     with ExitStack() as resources:
-        lease = _claim(folder, wait, stop, progress)
-        if lease is None:
+        if (lease := _claim(folder, wait, stop, progress)) is None:
             return False
         resources.enter_context(lease)
         resources.enter_context(_noting_the_end(folder, lease, stop, progress))
         refuse_other_settings(folder, settings)
         failures = FailureRecord(folder / FAILURE, config_hash(settings), lease)
         failures.raise_if_final()
-        where = select_device(device)
-        progress.say(f"on {device_name(where)}, precision {settings.precision}, {torch.get_num_threads()} threads")
-        be_deterministic(where, also_on_gpu=deterministic)
+        where = _prepare_device(device, settings, deterministic, progress)
         after_epoch = resources.enter_context(following) if following is not None else None
         trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute)
-        progress.expect(seconds_of_parts(trainer, where))
-        if not stop.has_budget:
-            refuse_weeks_on_the_cpu(progress.seconds_left(0), where, device)
+        _expect(trainer, where, device, stop, progress)
         _say_start(trainer, folder, progress)
-        checkpoints = CheckpointFolder(checkpoint_folder(folder, settings), config_hash(settings), lease)
-        saver = Saver(checkpoints, interval, lease, progress, stop)
+        saver = Saver(CheckpointFolder.of(folder, settings, lease), interval, lease, progress, stop)
         saver.restore(trainer, where)
         if trainer.epoch == 0:
             begin(trainer)
         finished = _train_or_record(trainer, saver, failures, stop, progress, folder, after_epoch)
-        if finished:
-            progress.end("finished")
-            progress.say(f"finished: {folder / WEIGHTS}, {folder / METRICS}")
-        else:
-            progress.end("stopped", stop.reason)
+        _say_end(finished, folder, stop, progress)
     return finished
+
+
+def _prepare_device(name: str, settings: RunSettings, deterministic: bool, progress: RunProgress) -> torch.device:
+    """Choose the device, say so, and set how it computes."""
+    device = select_device(name)
+    progress.say(f"on {device_name(device)}, precision {settings.precision}, {torch.get_num_threads()} threads")
+    be_deterministic(device, also_on_gpu=deterministic)
+    return device
+
+
+def _expect(trainer: Trainer, device: torch.device, asked_for: str, stop: Stop, progress: RunProgress) -> None:
+    """Estimate how long training takes, and refuse weeks on a CPU that nobody asked for."""
+    progress.expect(seconds_of_parts(trainer, device))
+    if not stop.has_budget:
+        refuse_weeks_on_the_cpu(progress.seconds_left(0), device, asked_for)
 
 
 def _claim(folder: Path, wait: bool, stop: Stop, progress: RunProgress) -> Lease | None:
@@ -177,6 +179,14 @@ def set_up(
     if settings.tokenizer is not None and trainer.agent.tokenizer.image is None:
         raise UserError("the environment shows no images: leave the `tokenizer` section out of the settings")
     return trainer
+
+
+def _say_end(finished: bool, folder: Path, stop: Stop, progress: RunProgress) -> None:
+    if finished:
+        progress.end("finished")
+        progress.say(f"finished: {folder / WEIGHTS}, {folder / METRICS}")
+    else:
+        progress.end("stopped", stop.reason)
 
 
 def _say_start(trainer: Trainer, folder: Path, progress: RunProgress) -> None:

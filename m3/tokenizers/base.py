@@ -41,11 +41,11 @@ class ModalityTokenizer(nn.Module):
 
     @abstractmethod
     def encode(self, raw: Tensor) -> Tensor:
-        """Raw observations (..., *shape) -> int64 tokens (..., K, C)."""
+        """Encode raw observations (..., *shape) as int64 tokens (..., K, C)."""
 
     @abstractmethod
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (..., K, C) -> the policy's view (..., *view.shape)."""
+        """Decode tokens (..., K, C) into the policy's view (..., *view.shape)."""
 
     @abstractmethod
     def reconstruct(self, tokens: Tensor) -> Tensor:

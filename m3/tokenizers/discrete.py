@@ -11,7 +11,7 @@ from m3.tokenizers.base import ModalityTokenizer, TokenSpec, ViewSpec
 
 
 def quantizer_values() -> Tensor:
-    """The 125 values of the vector quantiser, ascending, float64 (M3 appendix: dense near 0, sparse to +-6)."""
+    """Return the 125 values of the vector quantiser, ascending, float64 (M3 appendix: dense near 0, sparse to +-6)."""
     inner = torch.linspace(0, math.log1p(math.pi), 32, dtype=torch.float64)
     outer = torch.linspace(math.log1p(math.pi), 6, 32, dtype=torch.float64)[1:]
     positive = torch.cat((inner, outer))
@@ -61,7 +61,7 @@ class TokenTokenizer(ModalityTokenizer):
         return tokens if self._has_columns else tokens[..., None]
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """The tokens themselves."""
+        """Return the tokens themselves."""
         return tokens
 
     def reconstruct(self, tokens: Tensor) -> Tensor:

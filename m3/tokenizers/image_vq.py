@@ -24,7 +24,7 @@ class VQTokenizer(Autoencoder):
         return self.codes.weight.detach()
 
     def latent_tokens(self, latents: Tensor) -> Tensor:
-        """Index of the nearest code by squared distance, in float32: (N, code_size, h, w) -> int64 (N, h*w)."""
+        """Find the nearest code by squared distance, in float32: (N, code_size, h, w) -> int64 (N, h*w)."""
         flat = latents.float().flatten(2).transpose(1, 2)
         codes = self.codebook.float()
         # |z|^2 is the same for all codes of a latent, so it does not change the nearest one.

@@ -72,11 +72,11 @@ class Tokenizer(nn.Module):
         return next((module for _, module in self._items() if isinstance(module, ImageTokenizer)), None)
 
     def encode(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Raw observations, modality -> (..., *shape), of some or all modalities, to tokens int64 (..., K, C)."""
+        """Encode raw observations, modality -> (..., *shape), of some or all modalities: tokens int64 (..., K, C)."""
         return {name: module.encode(observations[name]) for name, module in self._items() if name in observations}
 
     def decode(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tokens to what the policy sees."""
+        """Decode tokens into what the policy sees."""
         return {name: module.decode(tokens[name]) for name, module in self._items()}
 
     def reconstruct(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -47,7 +47,7 @@ class Captured:
         return tree_map_only(Tensor, torch.clone, self._outputs)  # the next replay writes to the same places
 
     def _warm_up(self, inputs: Any) -> Any:
-        """A call as it is; on CUDA beside the main stream, as graphs are captured."""
+        """Run a call as it is; on CUDA beside the main stream, as graphs are captured."""
         if self._device.type != "cuda":
             return self._function(inputs)
         side = torch.cuda.Stream(self._device)

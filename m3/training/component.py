@@ -23,7 +23,7 @@ _DECAYED = (nn.Linear, nn.Conv2d, EnsembleLinear)
 
 
 def decay_matrices_only(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups that decay the weights of linear layers and convolutions, not biases, norms or embeddings."""
+    """Group parameters so that the weights of linear layers and convolutions decay, not biases, norms or embeddings."""
     decayed = {id(m.weight) for m in module.modules() if isinstance(m, _DECAYED)}
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for parameter in module.parameters():
@@ -103,7 +103,7 @@ class Component(ABC):
 
     @abstractmethod
     def ready(self) -> bool:
-        """Whether the replay holds enough for a batch."""
+        """Return whether the replay holds enough for a batch."""
 
     def form(self, epoch: int) -> Form:
         """Which parts of its steps rest in an epoch."""
@@ -138,7 +138,7 @@ class Component(ABC):
         return self._means(totals, epoch)
 
     def step(self, random: Randomness, epoch: int) -> dict[str, Tensor]:
-        """One step of the optimiser; scalars to report.
+        """Take one step of the optimiser; return scalars to report.
 
         Raises:
             DivergedError: the loss of a window is not finite.
@@ -159,7 +159,7 @@ class Component(ABC):
         return self._captured.setdefault(form, Captured(update, self._device))
 
     def _update(self, batch: Any, form: Form) -> tuple[dict[str, Tensor], Tensor | None]:
-        """All of a step that happens on the device; scalars to report and the loss of each window."""
+        """Compute all of a step that happens on the device: scalars to report and the loss of each window."""
         with tf32_products(self._precision):
             with autocast(self._precision, self._device):
                 computed = self.compute(batch, form)
@@ -179,7 +179,7 @@ class Component(ABC):
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the module's parameters."""
+        """Return all but the module's parameters."""
         return {"optimizer": to_arrays(self._optimizer.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ MEMBERS = 4
 
 
 def column_cross_entropy(logits: Tensor, tokens: Tensor, vocabularies: Sequence[int]) -> Tensor:
-    """Cross-entropy of tokens, summed over their columns.
+    """Compute the cross-entropy of tokens, summed over their columns.
 
     Args:
         logits: (..., sum(vocabularies)).
@@ -40,7 +40,7 @@ class Curiosity(nn.Module):
         )
 
     def loss(self, outputs: Mapping[str, Tensor], tokens: Mapping[str, Tensor], weights: Tensor) -> Tensor:
-        """Cross-entropy where member m learns from the m-th quarter of the batch only.
+        """Compute the cross-entropy where member m learns from the m-th quarter of the batch only.
 
         Args:
             outputs: prediction outputs per modality, (B, S, K_m, E), B divisible by 4.
@@ -62,7 +62,7 @@ class Curiosity(nn.Module):
 
     @torch.no_grad()
     def disagreement(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Entropy of the members' mean distribution minus the mean of their entropies, per token.
+        """Compute the entropy of the members' mean distribution minus the mean of their entropies, per token.
 
         Args:
             outputs: prediction outputs per modality, (..., K_m, E).
@@ -85,6 +85,6 @@ class Curiosity(nn.Module):
         return result
 
     def step_disagreement(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """Disagreement of whole steps: the mean over a modality's tokens, summed over modalities: (...)."""
+        """Compute the disagreement of whole steps: the mean over a modality's tokens, summed over modalities: (...)."""
         first, *others = (tokens.mean(-1) for tokens in self.disagreement(outputs).values())
         return sum(others, start=first)

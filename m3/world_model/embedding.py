@@ -93,7 +93,7 @@ ActionEmbedding = DiscreteActionEmbedding | QuantisedActionEmbedding | Projected
 
 
 def action_embedding(spec: ActionSpec, width: int, continuous: str) -> ActionEmbedding:
-    """The embedding of an action space; ``continuous`` is "tokens" or "projection" (M3 section 3)."""
+    """Make the embedding of an action space; ``continuous`` is "tokens" or "projection" (M3 section 3)."""
     if isinstance(spec, DiscreteActions):
         return DiscreteActionEmbedding(spec.sizes, width)
     if continuous == "projection":

@@ -54,7 +54,7 @@ def world_model_losses(
     context_length: int,
     curious: bool = True,
 ) -> WorldModelLosses:
-    """All losses of a batch (M3 section 3.2).
+    """Compute all losses of a batch (M3 section 3.2).
 
     Observations count from step ``context_length`` on; rewards and terminations of step t count where t and
     t + 1 are real. The ensemble, if the model has one, learns where ``curious``.

@@ -46,7 +46,7 @@ class SequenceModel(nn.Module):
 
     @abstractmethod
     def empty_memory(self) -> Memory:
-        """The memory before any block."""
+        """Return the memory before any block."""
 
     @abstractmethod
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

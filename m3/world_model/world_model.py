@@ -65,7 +65,7 @@ class WorldModel(nn.Module):
         self.register_load_state_dict_pre_hook(_rename_parts)
 
     def embed(self, tokens: Mapping[str, Tensor], actions: Tensor, codebooks: Mapping[str, Tensor]) -> Tensor:
-        """Tokens (B, T, K_m, C_m) per modality and actions (B, T, A) to blocks (B, T, L, E)."""
+        """Embed tokens (B, T, K_m, C_m) per modality and actions (B, T, A) as blocks (B, T, L, E)."""
         return torch.cat((self.observation_embedding(tokens, codebooks), self.action_embedding(actions)), dim=-2)
 
     def predict(self, blocks: Tensor, predictions: int) -> Tensor:
@@ -81,7 +81,7 @@ class WorldModel(nn.Module):
         return self.sequence(blocks, predictions)
 
     def empty_memory(self) -> Memory:
-        """The memory before any block."""
+        """Return the memory before any block."""
         return self.sequence.empty_memory()
 
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
@@ -89,12 +89,12 @@ class WorldModel(nn.Module):
         return self.sequence.extend(blocks, memory)
 
     def split(self, outputs: Tensor) -> dict[str, Tensor]:
-        """Prediction outputs (..., K, E) by modality, (..., K_m, E) each."""
+        """Split prediction outputs (..., K, E) by modality, (..., K_m, E) each."""
         parts = outputs.split([spec.count for spec in self.specs.values()], dim=-2)
         return dict(zip(self.specs, parts, strict=True))
 
     def observation_logits(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Logits of the predicted step's tokens per modality, (..., K_m, sum of vocabularies)."""
+        """Compute the logits of the predicted step's tokens per modality, (..., K_m, sum of vocabularies)."""
         return {name: head(outputs[name]) for name, head in self.observation_heads.items()}
 
 

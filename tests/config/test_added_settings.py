@@ -46,7 +46,7 @@ def content_of(settings: RunSettings) -> dict:
 
 def nested(key: str, value: object) -> dict:
     for part in reversed(key.split(".")):
-        value = {part: value}
+        value = {part.partition("[")[0]: value}
     assert isinstance(value, dict)
     return value
 
@@ -60,12 +60,15 @@ OTHER_VALUES = {
     "options": {"learning_rate": 0.1},
     "initialize_from": {"world_model": "results/runs/other"},
     "dataset": "dataset.h5",
+    "environment[gymnasium].outside": "clip",
+    "environment[gymnasium].when_it_fails": "truncate",
 }
 
 
 @pytest.mark.parametrize("key", ADDED)
 def test_an_added_setting_is_a_part_of_the_identity_where_it_is_used(key: str) -> None:
-    settings = load_run(Run("toy", "m3", "image", 0))
+    gymnasium = "[gymnasium]" in key
+    settings = load_run(Run("cpu_cartpole", "m3", "CartPole-v1", 0) if gymnasium else Run("toy", "m3", "image", 0))
     assert nested(key, ADDED[key]) == overlap(content_of(settings), nested(key, ADDED[key])), "the default changed"
     other = RunSettings.model_validate(merge([content_of(settings), nested(key, OTHER_VALUES[key])]))
     assert config_hash(other) != config_hash(settings)

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3.config.schema import AtariEnvironment, CraftaxEnvironment, DmcEnvironment, GymnasiumEnvironment, ToyEnvironment
+from m3.config.simulators import (
+    AtariEnvironment,
+    CraftaxEnvironment,
+    DmcEnvironment,
+    GymnasiumEnvironment,
+    ToyEnvironment,
+)
 from m3.environments import Environment, Step, make_environment
 from m3.specs import ContinuousActions
 

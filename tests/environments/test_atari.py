@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3.config.schema import AtariEnvironment
+from m3.config.simulators import AtariEnvironment
 from m3.environments import make_environment
 
 NOOP, FIRE = ale_py.Action.NOOP, ale_py.Action.FIRE

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from m3.config.schema import CraftaxEnvironment
+from m3.config.simulators import CraftaxEnvironment
 from m3.environments import craftax, make_environment
 from m3.environments.craftax import Craftax
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from m3.config.schema import CraftaxEnvironment
+from m3.config.simulators import CraftaxEnvironment
 from m3.environments import make_environment
 from m3.environments.craftax_encoding import MOBS
 

@@ -9,7 +9,7 @@ import yaml
 from components import missing
 from dm_env import specs
 
-from m3.config.schema import DmcEnvironment
+from m3.config.simulators import DmcEnvironment
 from m3.environments import dmc, make_environment, mujoco_rendering
 from m3.errors import UserError
 

@@ -12,7 +12,7 @@ import pytest
 from gymnasium import spaces
 from toy_runs import toy_settings
 
-from m3.config.schema import GymnasiumEnvironment
+from m3.config.simulators import GymnasiumEnvironment
 from m3.environments import Environment, make_environment
 from m3.environments.gymnasium_spaces import ObservationMap
 from m3.errors import UserError

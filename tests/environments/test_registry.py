@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from m3.config.schema import ToyEnvironment
+from m3.config.simulators import ToyEnvironment
 from m3.environments import make_environment, valid_tasks
 from m3.errors import UserError
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from m3.config.schema import ToyEnvironment
+from m3.config.simulators import ToyEnvironment
 from m3.environments import VectorEnvironment, make_environment
 
 SETTINGS = ToyEnvironment(family="toy")

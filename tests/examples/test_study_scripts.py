@@ -10,7 +10,8 @@ from toy_runs import toy_settings
 
 import m3.training.components
 from m3.config.identity import canonical
-from m3.config.schema import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment, RunSettings
+from m3.config.schema import RunSettings
+from m3.config.simulators import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment
 from m3.environments import make_environment
 from m3.files.run_folder import resolved_name
 from m3.reference.golden import GoldenFile

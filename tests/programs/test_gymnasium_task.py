@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from toy_runs import toy_settings
 
-from m3.config.schema import GymnasiumEnvironment
+from m3.config.simulators import GymnasiumEnvironment
 from m3.environments import make_environment
 from m3.files import hdf5
 from m3.files.run_folder import write_settings

@@ -17,7 +17,7 @@ from trained import RARELY, SETTINGS, assert_same, in_epoch, train
 
 from m3.cli import main
 from m3.config.identity import canonical
-from m3.config.schema import AtariEnvironment
+from m3.config.simulators import AtariEnvironment
 from m3.environments import make_environment
 from m3.environments.toy import Toy
 from m3.errors import ExitStatus, RunFailedError, UserError

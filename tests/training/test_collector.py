@@ -10,7 +10,7 @@ from toy_runs import decisive_agent, toy_settings
 
 from m3.agent.agent import Agent
 from m3.agent.encoders import classes_to_actions
-from m3.config.schema import ToyEnvironment
+from m3.config.simulators import ToyEnvironment
 from m3.data.replay import Replay
 from m3.environments import Step
 from m3.environments.toy import Toy

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toy_runs import decisive_agent
 
-from m3.config.schema import ToyEnvironment
+from m3.config.simulators import ToyEnvironment
 from m3.environments import Step, VectorEnvironment
 from m3.environments.toy import Toy
 from m3.runs.progress import finish

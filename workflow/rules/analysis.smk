@@ -9,7 +9,7 @@ rule collect:
         metrics=lambda wildcards: suite.run_files(METRICS, analysis_of(wildcards).runs),
         score_files=lambda wildcards: analysis_of(wildcards).score_files,
     output:
-        scores=suite.statistics_file(suite.SCORE_TABLE),
+        scores=analyses.statistics_file(analyses.SCORE_TABLE),
     log:
         "logs/collect/{scope}{benchmark}.log",
     conda:
@@ -34,8 +34,8 @@ rule aggregate:
     input:
         scores=rules.collect.output.scores,
     output:
-        aggregates=suite.statistics_file(suite.AGGREGATES),
-        csv=suite.statistics_file(suite.AGGREGATES_CSV),
+        aggregates=analyses.statistics_file(analyses.AGGREGATES),
+        csv=analyses.statistics_file(analyses.AGGREGATES_CSV),
     log:
         "logs/aggregate/{scope}{benchmark}.log",
     conda:
@@ -45,7 +45,7 @@ rule aggregate:
         mem_mb=4000,
         runtime=60,
     params:
-        draws=lambda wildcards: suite.draws(PLAN, wildcards.scope),
+        draws=lambda wildcards: analyses.draws(PLAN, wildcards.scope),
     shell:
         "python -m m3 aggregate --scores {input.scores:q} {params.draws} --cores {threads}"
         " --output {output.aggregates:q} --csv {output.csv:q} > {log:q} 2>&1"
@@ -58,10 +58,10 @@ for analysis in ANALYSES:
         name:
             f"figures_{analysis.name}"
         input:
-            scores=suite.statistics_file(suite.SCORE_TABLE, analysis.scope),
-            aggregates=suite.statistics_file(suite.AGGREGATES, analysis.scope),
+            scores=analyses.statistics_file(analyses.SCORE_TABLE, analysis.scope),
+            aggregates=analyses.statistics_file(analyses.AGGREGATES, analysis.scope),
         output:
-            **suite.figure_files(analysis),
+            **analyses.figure_files(analysis),
         log:
             f"logs/figures/{analysis.scope}{{benchmark}}.log",
         wildcard_constraints:
@@ -82,10 +82,10 @@ for analysis in ANALYSES:
         name:
             f"tables_{analysis.name}"
         input:
-            scores=suite.statistics_file(suite.SCORE_TABLE, analysis.scope),
-            aggregates=suite.statistics_file(suite.AGGREGATES, analysis.scope),
+            scores=analyses.statistics_file(analyses.SCORE_TABLE, analysis.scope),
+            aggregates=analyses.statistics_file(analyses.AGGREGATES, analysis.scope),
         output:
-            **suite.table_files(analysis),
+            **analyses.table_files(analysis),
         log:
             f"logs/tables/{analysis.scope}{{benchmark}}.log",
         wildcard_constraints:
@@ -102,16 +102,16 @@ for analysis in ANALYSES:
             "python -m m3 tables --scores {input.scores:q} --aggregates {input.aggregates:q} --output {params.folder:q}"
             " > {log:q} 2>&1"
 
-    if suite.diagnosed_runs(PLAN, analysis):
+    if analyses.diagnosed_runs(PLAN, analysis):
 
         rule:
             name:
                 f"diagnosis_{analysis.name}"
             input:
-                diagnoses=suite.run_files(DIAGNOSIS, suite.diagnosed_runs(PLAN, analysis)),
-                scores=suite.run_files(SCORES, suite.diagnosed_runs(PLAN, analysis)),
+                diagnoses=suite.run_files(DIAGNOSIS, analyses.diagnosed_runs(PLAN, analysis)),
+                scores=suite.run_files(SCORES, analyses.diagnosed_runs(PLAN, analysis)),
             output:
-                **suite.diagnosis_files(analysis),
+                **analyses.diagnosis_files(analysis),
             log:
                 f"logs/diagnosis/{analysis.scope}{{benchmark}}.log",
             wildcard_constraints:
@@ -123,7 +123,7 @@ for analysis in ANALYSES:
                 mem_mb=4000,
                 runtime=30,
             params:
-                runs=[suite.run_folder(run) for run in suite.diagnosed_runs(PLAN, analysis)],
+                runs=[suite.run_folder(run) for run in analyses.diagnosed_runs(PLAN, analysis)],
                 benchmark_label=analysis.label,
                 labels=[f"{v}={PLAN.variants[v].label}" for v in analysis.variants],
                 folder=subpath(output.diagnosis_pdf, parent=True),
@@ -136,12 +136,12 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
 
     rule:
         name:
-            f"overview_{suite.scope_name(scope)}"
+            f"overview_{analyses.scope_name(scope)}"
         input:
-            scores=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.SCORE_TABLE),
-            aggregates=suite.statistics_files([a for a in ANALYSES if a.scope == scope], suite.AGGREGATES),
+            scores=analyses.statistics_files([a for a in ANALYSES if a.scope == scope], analyses.SCORE_TABLE),
+            aggregates=analyses.statistics_files([a for a in ANALYSES if a.scope == scope], analyses.AGGREGATES),
         output:
-            **suite.overview_files(scope),
+            **analyses.overview_files(scope),
         log:
             f"logs/overview/{scope}overview.log",
         conda:

@@ -52,6 +52,7 @@ from m3.files.pretrained import PRETRAINED
 gc.freeze()  # what is imported stays: the collector need not look through it again and again
 
 suite = load("suite")
+analyses = load("analyses")
 JOBS = load("job_commands").JobCommands(
     workflow.remote_exec and "SLURM_JOB_ID" in os.environ,
     own_gpu=source("../scripts/own_gpu.py"),
@@ -63,8 +64,8 @@ try:
     GIVEN = workflow.config_settings.config
     PLAN = load_experiment(Path(EXPERIMENT), command_line=GIVEN, more=suite.asked_runs(sys.argv[1:]))
     suite.check_targets(PLAN, sys.argv[1:])
-    PUBLISHED = suite.published_analyses(PLAN)
-    OWN = suite.own_analyses(PLAN)
+    PUBLISHED = analyses.published_analyses(PLAN)
+    OWN = analyses.own_analyses(PLAN)
 except UserError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
 

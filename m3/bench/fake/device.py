@@ -43,7 +43,7 @@ class Traffic:
 
     @contextmanager
     def capture(self, graph: object) -> Iterator[None]:
-        """In place of ``torch.cuda.graph``: a context in which nothing may pass."""
+        """Stand in for ``torch.cuda.graph``: open a context in which nothing may pass."""
         self.captures += 1
         self.capturing = True
         yield
@@ -56,7 +56,7 @@ class Traffic:
 
 @contextmanager
 def fake_cuda() -> Iterator[Traffic]:
-    """A context in which ``CUDA`` is a device whatever the machine has, and no tensor on it has values.
+    """Open a context in which ``CUDA`` is a device whatever the machine has, and no tensor on it has values.
 
     Operations on tensors of two devices, and reading a value other than by ``m3.nn.host.download`` (which gives zeros),
     fail.
@@ -112,7 +112,7 @@ def fake_cuda() -> Iterator[Traffic]:
 
 @cache
 def _guard() -> ctypes.CDLL:
-    """What tells a torch without CUDA that there is a device, built and loaded."""
+    """Build and load what tells a torch without CUDA that there is a device."""
     from torch.utils.cpp_extension import include_paths, library_paths
 
     folders = [f"-I{path}" for path in include_paths()] + [f"-L{path}" for path in library_paths()]
@@ -143,7 +143,7 @@ def _no_kernel(*args: Any, **kwargs: Any) -> Tensor:
 
 
 def _with_values(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """The same constructor, not fake: initialisation reads values."""
+    """Make the same constructor run on real tensors: initialisation reads values."""
 
     def made(*args: Any) -> nn.Module:
         with unset_fake_temporarily():
@@ -166,7 +166,7 @@ def _apply(module: nn.Module, fn: Callable[[Tensor], Tensor], recurse: bool = Tr
 
 
 def _caller() -> str:
-    """The place outside of :mod:`m3.nn.host` and this module that asked, as file:line."""
+    """Name the place outside of :mod:`m3.nn.host` and this module that asked, as file:line."""
     ours = (__file__, host.__file__)
     frames = [frame for frame in traceback.extract_stack() if f"{Path('/m3')}/" in frame.filename]
     frame = next(frame for frame in reversed(frames) if frame.filename not in ours)

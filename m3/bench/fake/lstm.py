@@ -40,7 +40,7 @@ def _(saved: list[Tensor]) -> list[Tensor]:
 
 
 def fake_lstm(real: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """A substitute for ``torch.lstm`` of one layer, batch first; elsewhere than on a GPU it stays itself."""
+    """Substitute ``torch.lstm`` of one layer, batch first; away from a GPU it stays itself."""
 
     def lstm(inputs: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], *options: Any) -> tuple[Tensor, ...]:
         return _CudnnLstm.apply(inputs, *state, *weights) if inputs.is_cuda else real(inputs, state, weights, *options)
