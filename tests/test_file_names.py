@@ -13,15 +13,13 @@ NAMES = [value for name, value in vars(names).items() if name.isupper() and isin
 FORMATS = [name for name in NAMES if name.startswith("m3.")]
 FILES = [name for name in NAMES if "." in name and not name.startswith(("m3.", "resolved-"))]
 HOME = "m3/files/names.py"
-TABLES = ("m3/analysis/", *(f"m3/cli/{name}.py" for name in ("aggregate", "collect", "figures", "overview", "tables")))
-"""They also speak of a benchmark's table of scores, whose file is called as a run's scores are."""
 
 
 def sources() -> dict[str, str]:
     """The package and the workflow, by path."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "m3/*.py", "workflow/*"]
     paths = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    return {path: (ROOT / path).read_text() for path in paths if (ROOT / path).exists() and not path.startswith(TABLES)}
+    return {path: (ROOT / path).read_text() for path in paths if (ROOT / path).exists()}
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -16,8 +16,6 @@ from m3.errors import UserError, unknown_name
 from m3.files.names import DIAGNOSIS, SCORES, WEIGHTS
 
 REPORTED_SUFFIXES = ("png", "html")
-SCORE_TABLE, AGGREGATES, AGGREGATES_CSV = SCORES, "aggregates.h5", "aggregates.csv"
-"""Files of a benchmark. Its table of scores is called as a run's scores are, and stands in another folder."""
 
 
 class Analysis(NamedTuple):

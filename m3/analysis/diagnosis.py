@@ -1,4 +1,4 @@
-"""Diagnoses of own runs: the diagnosis.h5 of run folders, summed up by method and task."""
+"""Diagnoses of own runs: the files of run folders, summed up by method and task."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from m3.analysis.rendering import Cell, Table, to_html, to_latex, to_markdown
 from m3.analysis.sources import method_name
 from m3.errors import UserError
 from m3.files.contents import read_diagnosis, read_returns
+from m3.files.names import DIAGNOSIS, SCORES
 
 END_BINS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0)
 """Bounds of the probabilities of an end that are looked at together: ends are rare."""
@@ -54,7 +55,7 @@ def read_diagnoses(folders: Sequence[Path], labels: Mapping[str, str], benchmark
     """Sum up the diagnoses of runs of one benchmark.
 
     Args:
-        folders: run folders; each holds diagnosis.h5 and scores.h5.
+        folders: run folders; each holds a diagnosis and scores.
         labels: name in figures, by variant, in the order of the figures; other variants follow as "{variant} (ours)".
         benchmark_label: the benchmark's name in figures; none: its short name.
 
@@ -83,10 +84,10 @@ def read_diagnoses(folders: Sequence[Path], labels: Mapping[str, str], benchmark
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
-    content, training = read_diagnosis(folder / "diagnosis.h5")
-    returns, of_scores = read_returns(folder / "scores.h5")
+    content, training = read_diagnosis(folder / DIAGNOSIS)
+    returns, of_scores = read_returns(folder / SCORES)
     if training["config_hash"] != of_scores["config_hash"]:
-        raise UserError(f"{folder}: diagnosis.h5 and scores.h5 are of different settings: make the older one again")
+        raise UserError(f"{folder}: {DIAGNOSIS} and {SCORES} are of different settings: make the older one again")
     return content | {"score": returns.mean()}
 
 

@@ -1,4 +1,4 @@
-"""Whether own runs are what a table of scores says, and whether they were made alike."""
+"""Whether own runs are what a table of scores says, and whether they were made in the same way."""
 
 import hashlib
 from collections import defaultdict
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from m3.analysis.scores import ScoreTable
 from m3.config.yaml_files import parse_yaml
 from m3.files import hdf5
+from m3.files.names import ANY_SETTINGS, METRICS, METRICS_FORMAT, SCORES, SETTINGS
 
 
 class _Run(NamedTuple):
@@ -21,7 +22,7 @@ class _Run(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        return all((self.folder / name).exists() for name in ("scores.h5", "metrics.h5"))
+        return all((self.folder / name).exists() for name in (SCORES, METRICS))
 
 
 class RunOrigins:
@@ -54,7 +55,7 @@ class RunOrigins:
         makings: dict[str, dict[frozenset[str], list[str]]] = defaultdict(lambda: defaultdict(list))
         for run in self._runs:
             if not run.complete:
-                yield f"run {run.name} is missing: {run.folder} has no scores.h5 or no metrics.h5"
+                yield f"run {run.name} is missing: {run.folder} has no {SCORES} or no {METRICS}"
                 continue
             yield from (f"run {run.name}: {problem}" for problem in _contradictions(run))
             for kind, value in _making(run.folder).items():
@@ -67,7 +68,7 @@ class RunOrigins:
 
     def summary(self) -> Iterator[str]:
         """What made the runs, in a line."""
-        attributes = [hdf5.describe(folder / "metrics.h5").attributes for folder in self.folders]
+        attributes = [hdf5.describe(folder / METRICS).attributes for folder in self.folders]
         if attributes:
             revisions = {f"{a['git_revision'][:10]}{' (modified)' if a['git_dirty'] else ''}" for a in attributes}
             devices = {a["device"] for a in attributes}
@@ -77,27 +78,27 @@ class RunOrigins:
 
 def _contradictions(run: _Run) -> Iterator[str]:
     """What in a run's files does not fit together."""
-    for name in ("scores.h5", "metrics.h5"):
+    for name in (SCORES, METRICS):
         attributes = hdf5.describe(run.folder / name).attributes
         found = attributes["config_hash"]
         if hashlib.sha256(attributes["config"].encode()).hexdigest() != found:
             yield f"the settings in {name} are not those of their hash"
         if found != run.config_hash:
             yield f"{name} is of the settings {found[:8]}, the table of {run.config_hash[:8]}"
-    metrics, _ = hdf5.read(run.folder / "metrics.h5", "m3.metrics")
+    metrics, _ = hdf5.read(run.folder / METRICS, METRICS_FORMAT)
     packages = [frozenset(text.split()) for text in metrics["processes"]["packages"]]
     changed = frozenset.union(*packages) - frozenset.intersection(*packages)
     if changed:
         yield f"it was trained by one software after another: {' '.join(sorted(changed))}"
-    resolved = [path.name for path in run.folder.glob("resolved-*.yaml")]
-    if resolved and f"resolved-{run.config_hash[:8]}.yaml" not in resolved:
+    resolved = [path.name for path in run.folder.glob(ANY_SETTINGS)]
+    if resolved and SETTINGS.format(hash=run.config_hash[:8]) not in resolved:
         yield f"its folder is now of the settings in {resolved[0]}"
 
 
 def _making(folder: Path) -> dict[str, frozenset[str]]:
     """What must be the same for all runs of a table."""
-    training = hdf5.describe(folder / "metrics.h5").attributes
-    scoring = hdf5.describe(folder / "scores.h5").attributes
+    training = hdf5.describe(folder / METRICS).attributes
+    scoring = hdf5.describe(folder / SCORES).attributes
     version = parse_yaml(training["config"], str(folder)).get("training_version")
     return {
         "training versions": frozenset([f"version {version}"]),

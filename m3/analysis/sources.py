@@ -32,6 +32,7 @@ from m3.config.experiment import Benchmark as BenchmarkConfig
 from m3.config.loading import CONFIG_FOLDER, load_benchmark
 from m3.errors import UserError, shown, unknown_name
 from m3.files.contents import read_metrics, read_scores
+from m3.files.names import METRICS, SCORES
 from m3.reading import open_regular
 
 ALL = ("all",)
@@ -220,7 +221,7 @@ def read_own(folders: Sequence[Path], info: Benchmark, labels: Mapping[str, str]
     """The scores of finished runs: mean return of the final evaluation, and the evaluations during training.
 
     Args:
-        folders: run folders; each holds scores.h5 and metrics.h5.
+        folders: run folders; each holds scores and metrics.
         info: the benchmark that all of them must be runs of.
         labels: name in figures, by variant, in the order of the figures; other variants follow as "{variant} (ours)".
 
@@ -251,11 +252,11 @@ def method_name(variant: str, labels: Mapping[str, str]) -> str:
 
 
 def _read_run(folder: Path, benchmark: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    scores, _ = read_scores(folder / "scores.h5")
-    metrics, training = read_metrics(folder / "metrics.h5")
+    scores, _ = read_scores(folder / SCORES)
+    metrics, training = read_metrics(folder / METRICS)
     for name in ("benchmark", "variant", "task", "seed"):
         if scores[name] != metrics[name]:
-            raise UserError(f"{folder}: scores.h5 is of {name} {scores[name]}, metrics.h5 of {metrics[name]}")
+            raise UserError(f"{folder}: {SCORES} is of {name} {scores[name]}, {METRICS} of {metrics[name]}")
     if scores["benchmark"] != benchmark:
         raise UserError(f"{folder}: a run of {scores['benchmark']}, where runs of {benchmark} are collected")
     returns = scores["returns"]

@@ -10,6 +10,7 @@ from m3.analysis.aggregates import Aggregates, to_csv
 from m3.analysis.metrics import METRICS, Metric
 from m3.analysis.rendering import Cell, Mark, Table, to_html, to_latex, to_markdown
 from m3.analysis.scores import ScoreTable
+from m3.files.names import ANY_SETTINGS
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -111,7 +112,7 @@ def runs_table(table: ScoreTable) -> Table:
         title=f"{benchmark.label}: own runs",
         notes=[
             "Score: mean over the episodes of the final evaluation, with their standard deviation. Settings: the first "
-            "digits of the hash of the run's settings; its resolved-*.yaml has the same."
+            f"digits of the hash of the run's settings; its {ANY_SETTINGS} has the same."
         ],
         header=[
             *("Method", "Variant", benchmark.task_word.capitalize(), "Seed", "Score", "Episodes", "Agent steps"),

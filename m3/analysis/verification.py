@@ -1,4 +1,4 @@
-"""From a figure or table back to its raw scores: everything on the way is made again and compared."""
+"""From a figure or table back to its raw scores: recreate everything on the way and compare."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +24,7 @@ from m3.analysis.style import save, style
 from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError
 from m3.files import hdf5
+from m3.files.names import AGGREGATES, SCORE_TABLE
 
 _KEYS = ("method", "task", "metric", "base", "seed", "steps", "threshold")
 """Columns that say what a row is about."""
@@ -66,9 +67,9 @@ def verify(paths: Iterable[Path]) -> Findings:
     for path in paths:
         root, folder = _locate(path)
         if path.stem in {entry.name for entry in (*catalog.JOINT_FIGURES, catalog.EXPLORE)}:
-            folders = sorted(file.parent for file in folder.glob("*/aggregates.h5"))
+            folders = sorted(file.parent for file in folder.glob(f"*/{AGGREGATES}"))
             if not folders:
-                raise UserError(f"{folder} has no folders with aggregates.h5: make the file again")
+                raise UserError(f"{folder} has no folders with {AGGREGATES}: make the file again")
             differences = _joint_differences(path, [statistics_in(root, benchmark) for benchmark in folders])
         else:
             differences = _product_differences(path, *statistics_in(root, folder))
@@ -88,16 +89,16 @@ def _locate(path: Path) -> tuple[Path, Path]:
 
 def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statistics:
     """The stored statistics and scores of a benchmark, after both were made again."""
-    table = scores.read(folder / "scores.h5")
-    statistics = aggregates.read(folder / "aggregates.h5", table.benchmark)
+    table = scores.read(folder / SCORE_TABLE)
+    statistics = aggregates.read(folder / AGGREGATES, table.benchmark)
     origins = RunOrigins(root, table)
     findings.problems += origins.problems()
     findings.steps += origins.summary()
-    name = str((folder / "scores.h5").relative_to(root))
+    name = str((folder / SCORE_TABLE).relative_to(root))
     findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins.folders))
-    how = _settings(folder / "aggregates.h5")
+    how = _settings(folder / AGGREGATES)
     again = aggregate(table, how["repetitions"], how["seed"], how["band_repetitions"])
-    name = str((folder / "aggregates.h5").relative_to(root))
+    name = str((folder / AGGREGATES).relative_to(root))
     step = f"computed again with {how['repetitions']:,} repetitions"
     findings.conclude(name, step, _frames_differences(statistics, again, list(FRAMES)))
     return statistics, table
@@ -110,7 +111,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def _collected_differences(root: Path, folder: Path, stored: ScoreTable, runs: Sequence[Path]) -> Iterator[str]:
     """What differs between a table and the published scores and runs that it was collected from."""
-    how = _settings(folder / "scores.h5")
+    how = _settings(folder / SCORE_TABLE)
     sources = Sources(
         published=None if how["scores"] == "own" else root / "results" / "published",
         methods=tuple(how["methods"]),

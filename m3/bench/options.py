@@ -1,4 +1,4 @@
-"""What the commands that time training are told, in common."""
+"""Options that all commands that time training share."""
 
 import argparse
 from typing import TYPE_CHECKING, NamedTuple, get_args

@@ -1,4 +1,4 @@
-"""The commands, one module each, imported only when theirs is called."""
+"""The commands, one module each, which is imported only when its command is called."""
 
 import argparse
 import os

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from m3.cli import check_range
+from m3.files.names import AGGREGATES, AGGREGATES_CSV, SCORE_TABLE
 
 HELP = "compute statistics with bootstrap intervals from a table of scores"
 
-EXAMPLES = """\
-m3 aggregate --scores mine/scores.h5 --output mine/aggregates.h5 --csv mine/aggregates.csv
+EXAMPLES = f"""\
+m3 aggregate --scores mine/{SCORE_TABLE} --output mine/{AGGREGATES} --csv mine/{AGGREGATES_CSV}
 """
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from m3.cli import variant_labels
 from m3.errors import UserError
+from m3.files.names import SCORE_TABLE
 
 HELP = "collect the published scores of a benchmark and those of finished runs in one table"
 
-EXAMPLES = """\
-m3 collect --benchmark atari100k --published results/published --scores published --output mine/scores.h5
-m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/scores.h5
+EXAMPLES = f"""\
+m3 collect --benchmark atari100k --published results/published --scores published --output mine/{SCORE_TABLE}
+m3 collect --benchmark atari100k --published results/published --runs $RUN --output mine/{SCORE_TABLE}
 """
 
 

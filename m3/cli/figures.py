@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m3.errors import UserError, unknown_name
-from m3.files.names import SCORES
+from m3.files.names import AGGREGATES, AGGREGATES_CSV, SCORE_TABLE
 
 HELP = "draw the figures of a benchmark, as PDF and PNG, each with its caption in Markdown"
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 m3 figures atari100k              # published scores, into figures/own/atari100k
 m3 figures atari100k --runs $RUN  # the same with your finished runs
-m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
-m3 figures --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine --only iqm tasks
+m3 figures --scores mine/{SCORE_TABLE} --aggregates mine/{AGGREGATES} --output mine
+m3 figures --scores mine/{SCORE_TABLE} --aggregates mine/{AGGREGATES} --output mine --only iqm tasks
 """
 
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.benchmark is not None:
         folder = args.output or Path("figures", "own", args.benchmark)
         compute(args.benchmark, args.runs, args.repetitions, folder)
-        return draw(folder / SCORES, folder / "aggregates.h5", folder, args.only)
+        return draw(folder / SCORE_TABLE, folder / AGGREGATES, folder, args.only)
     if None in (args.scores, args.aggregates, args.output):
         raise UserError("which figures? give a benchmark, such as atari100k, or --scores, --aggregates and --output")
     return draw(args.scores, args.aggregates, args.output, args.only)
@@ -46,7 +46,7 @@ def compute(benchmark: str, runs: Sequence[Path], repetitions: int, folder: Path
     from m3.config.loading import published_folder
 
     folder.mkdir(parents=True, exist_ok=True)
-    scores, statistics, table = (str(folder / name) for name in (SCORES, "aggregates.h5", "aggregates.csv"))
+    scores, statistics, table = (str(folder / name) for name in (SCORE_TABLE, AGGREGATES, AGGREGATES_CSV))
     own = ["--runs", *map(str, runs)] if runs else ["--scores", "published"]
     published = ["--published", str(published_folder())]
     collect.run(parse("collect", ["--benchmark", benchmark, *published, *own, "--output", scores]))

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from m3.errors import UserError
+from m3.files.names import AGGREGATES, SCORE_TABLE
 
 HELP = "draw the figures of several benchmarks together, and write a page to explore their scores in a browser"
 
-EXAMPLES = """\
-m3 overview --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+EXAMPLES = f"""\
+m3 overview --scores mine/{SCORE_TABLE} --aggregates mine/{AGGREGATES} --output mine
 """
 
 

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from m3.files.names import AGGREGATES, SCORE_TABLE
+
 HELP = "write the tables of a benchmark, as LaTeX, Markdown, CSV and HTML"
 
-EXAMPLES = """\
-m3 tables --scores mine/scores.h5 --aggregates mine/aggregates.h5 --output mine
+EXAMPLES = f"""\
+m3 tables --scores mine/{SCORE_TABLE} --aggregates mine/{AGGREGATES} --output mine
 """
 
 

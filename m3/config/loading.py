@@ -87,7 +87,7 @@ def run_settings(
     ]
     given: dict[str, Any] = {**run._asdict(), "training_version": TRAINING_VERSION}
     for layer in layers:
-        if "command" in layer.content:
+        if layer.content.get("command") is not None:
             raise UserError(f"{layer.name(('command',))}: belongs at the top of a variant's file, beside its label")
         for key in layer.content.keys() & given.keys():
             raise UserError(f"{layer.name((key,))}: is part of what a run is and cannot be set")
@@ -153,8 +153,9 @@ def _refuse_parts_of_a_missing_tokenizer(run: Run, layers: Sequence[Layer]) -> N
 
 
 def _file(kind: str, name: str, folder: Path) -> Path:
-    """The file of a benchmark or variant. Of a changed variant ("m3+..."), it is that of the variant."""
-    places = [place / f"{kind}s" / f"{name.partition('+')[0]}.yaml" for place in _places(folder)]
+    """Find the file of a benchmark or variant. Of a changed variant ("m3+..."), it is that of the variant."""
+    stems = dict.fromkeys((name, name.partition("+")[0]))
+    places = [place / f"{kind}s" / f"{stem}.yaml" for stem in stems for place in _places(folder)]
     return next((place for place in places if place.exists()), places[0])
 
 
@@ -167,8 +168,8 @@ def check_stem(path: Path) -> None:
 
 
 def _read(kind: str, name: str, folder: Path) -> Layer:
-    known = names(kind, folder)
-    if name.partition("+")[0] not in known:
+    known = set(names(kind, folder))
+    if known.isdisjoint((name, name.partition("+")[0])):
         raise unknown_name(kind, name, known)
     path = _file(kind, name, folder)
     check_stem(path)

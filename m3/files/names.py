@@ -28,6 +28,9 @@ LEASE_LOCK = "lease.lock"
 SNAPSHOT = "snapshot.txt"
 """Marks a folder that holds a snapshot of a run, and which the next snapshot may replace."""
 
+SCORE_TABLE, AGGREGATES, AGGREGATES_CSV = SCORES, "aggregates.h5", "aggregates.csv"
+"""A benchmark's files. Its table of scores has the name of a run's scores, and stands in another folder."""
+
 WEIGHTS_FORMAT = "m3.weights"
 METRICS_FORMAT = "m3.metrics"
 SCORES_FORMAT = "m3.scores"

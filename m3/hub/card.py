@@ -81,9 +81,9 @@ def _use(place: Place, episodes: int) -> str:
 
 or, with all commands:
 
-    python -m m3 pull {place} RUN
-    python -m m3 watch RUN --dream --output dream.mp4
-    python -m m3 evaluate --run RUN --episodes {episodes}"""
+    m3 pull {place} RUN
+    m3 watch RUN --dream --output dream.mp4
+    m3 evaluate --run RUN --episodes {episodes}"""
 
 
 def curve(metrics: dict[str, Any]) -> Figure:

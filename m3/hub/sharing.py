@@ -1,4 +1,4 @@
-"""A run to the Hub and back."""
+"""Upload a run to the Hub and download it again."""
 
 import io
 import shutil
@@ -101,5 +101,5 @@ def _files(run: Path, weights: Weights, place: Place, licence: str) -> dict[str,
 
 def _content(path: Path, format: str, command: str) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"{path} does not exist: python -m m3 {command} makes it")
+        raise UserError(f"{path} does not exist: m3 {command} makes it")
     return hdf5.read(path, format)[0]

@@ -59,7 +59,7 @@ def run_program(run: Path, settings: RunSettings, episodes: int, device: str) ->
 def _program(settings: RunSettings) -> list[str]:
     """The words of a variant's command, its program found."""
     if settings.command is None:
-        raise UserError(f"variant {settings.variant!r} has no command: python -m m3 train trains it")
+        raise UserError(f"variant {settings.variant!r} has no command: m3 train trains it")
     program, *arguments = command_words(settings.command)
     found = sys.executable if program == "python" else shutil.which(program)
     if found is None:

@@ -19,6 +19,7 @@ import pytest
 from trained import SETTINGS, assert_same, train
 
 from m3.cli import main
+from m3.config.experiment import Tracking
 from m3.errors import ExitStatus, OccupiedError
 from m3.files import atomic
 from m3.files.names import FAILURE, LEASE, LEASE_LOCK, METRICS, PROGRESS, SCORES, WEIGHTS
@@ -218,7 +219,7 @@ def test_what_only_looks_does_not_end_a_training(
     for name in ("scalars", "close"):
         monkeypatch.setattr(TensorBoardTracker, name, fail)
     monkeypatch.setattr("m3.watch.media.write_if_due", fail)
-    assert train(tmp_path, following=following(tmp_path, SETTINGS, "tensorboard", with_media=True))
+    assert train(tmp_path, following=following(tmp_path, SETTINGS, Tracking(tool="tensorboard"), with_media=True))
     said = capsys.readouterr().out
     assert said.count("goes on without its tracker: OSError: [Errno 28] No space left on device") == 1
     assert said.count("goes on without pictures and videos: OSError") == 1

@@ -53,7 +53,7 @@ def test_a_run_trains_and_is_watched(kind: str, tmp_path: Path) -> None:
     folder = train_in_folder(tmp_path / "run", toy_settings("image", tokenizer=KINDS[kind]))
     assert (folder / WEIGHTS).exists()
     assert (folder / METRICS).exists()
-    loaded = load(folder)
+    loaded = load(folder, own_code=[FILE])
     with closing(loaded.make_environment()) as environment:
         watched = next(play(loaded, environment, temperature=0.5, seed=0))
     kept = to_observation(loaded.networks, to_tokens(loaded.networks, watched.observation))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from m3.cli import main
+from m3.errors import ExitStatus
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,5 @@ def test_no_half_video_is_left_behind(run: Path, tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     monkeypatch.setattr("m3.watch.painter.Painter._traces", fail)
-    with pytest.raises(KeyboardInterrupt):
-        main(["watch", str(run), "--output", str(tmp_path / "a.mp4")])
+    assert main(["watch", str(run), "--output", str(tmp_path / "a.mp4")]) == ExitStatus.INTERRUPTED
     assert list(tmp_path.iterdir()) == []

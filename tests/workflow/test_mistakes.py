@@ -58,7 +58,7 @@ def line_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["train", "atari100k/Pong", "--seed", "-1"], "--seed must be at least 0, got -1"),
         (["train"], "which task? for example atari100k/Breakout"),
         (["train", "dmc500k"], "which task of dmc500k? for example dmc500k/acrobot-swingup"),
-        ([*TINY, "--device", "gpu"], "unknown device 'gpu': valid are auto, cpu, cuda and cuda:N"),
+        ([*TINY, "--device", "gpu"], "unknown device 'gpu': valid are auto, cpu, cuda, cuda:N and mps"),
         ([*TINY, "--device", "cuda:99"], "device 'cuda:99' is not available"),
         ([*TINY, "--threads", "0"], "--threads must be at least 1, got 0"),
         ([*TINY, "--track", "wandbb"], "unknown tracker 'wandbb': did you mean 'wandb'?"),

@@ -93,7 +93,7 @@ def test_a_run_trains_and_dreams(kind: str, task: str, tmp_path: Path) -> None:
     folder = train_in_folder(tmp_path / "run", settings)
     assert (folder / WEIGHTS).exists()
     assert (folder / METRICS).exists()
-    loaded = load(folder)
+    loaded = load(folder, own_code=[FILE])
     environment = loaded.make_environment()
     dream = play_imagined(loaded, environment, 0.5, 0, lambda decision: decision.action)
     steps = [next(dream) for _ in range(2 * settings.sequences.length)]

@@ -9,7 +9,7 @@ rule collect:
         metrics=lambda wildcards: suite.run_files(METRICS, analysis_of(wildcards).runs),
         score_files=lambda wildcards: analysis_of(wildcards).score_files,
     output:
-        scores=analyses.statistics_file(analyses.SCORE_TABLE),
+        scores=analyses.statistics_file(SCORE_TABLE),
     log:
         "logs/collect/{scope}{benchmark}.log",
     conda:
@@ -34,8 +34,8 @@ rule aggregate:
     input:
         scores=rules.collect.output.scores,
     output:
-        aggregates=analyses.statistics_file(analyses.AGGREGATES),
-        csv=analyses.statistics_file(analyses.AGGREGATES_CSV),
+        aggregates=analyses.statistics_file(AGGREGATES),
+        csv=analyses.statistics_file(AGGREGATES_CSV),
     log:
         "logs/aggregate/{scope}{benchmark}.log",
     conda:
@@ -58,8 +58,8 @@ for analysis in ANALYSES:
         name:
             f"figures_{analysis.name}"
         input:
-            scores=analyses.statistics_file(analyses.SCORE_TABLE, analysis.scope),
-            aggregates=analyses.statistics_file(analyses.AGGREGATES, analysis.scope),
+            scores=analyses.statistics_file(SCORE_TABLE, analysis.scope),
+            aggregates=analyses.statistics_file(AGGREGATES, analysis.scope),
         output:
             **analyses.figure_files(analysis),
         log:
@@ -82,8 +82,8 @@ for analysis in ANALYSES:
         name:
             f"tables_{analysis.name}"
         input:
-            scores=analyses.statistics_file(analyses.SCORE_TABLE, analysis.scope),
-            aggregates=analyses.statistics_file(analyses.AGGREGATES, analysis.scope),
+            scores=analyses.statistics_file(SCORE_TABLE, analysis.scope),
+            aggregates=analyses.statistics_file(AGGREGATES, analysis.scope),
         output:
             **analyses.table_files(analysis),
         log:
@@ -138,8 +138,8 @@ for scope in dict.fromkeys(analysis.scope for analysis in ANALYSES):
         name:
             f"overview_{analyses.scope_name(scope)}"
         input:
-            scores=analyses.statistics_files([a for a in ANALYSES if a.scope == scope], analyses.SCORE_TABLE),
-            aggregates=analyses.statistics_files([a for a in ANALYSES if a.scope == scope], analyses.AGGREGATES),
+            scores=analyses.statistics_files([a for a in ANALYSES if a.scope == scope], SCORE_TABLE),
+            aggregates=analyses.statistics_files([a for a in ANALYSES if a.scope == scope], AGGREGATES),
         output:
             **analyses.overview_files(scope),
         log:

@@ -46,7 +46,7 @@ elif find_spec("m3") is None:
 
 from m3.config.plan import load_experiment
 from m3.errors import UserError
-from m3.files.names import DIAGNOSIS, LOGS, METRICS, SCORES, SETTINGS, WEIGHTS
+from m3.files.names import AGGREGATES, AGGREGATES_CSV, DIAGNOSIS, LOGS, METRICS, SCORE_TABLE, SCORES, SETTINGS, WEIGHTS
 from m3.files.pretrained import PRETRAINED
 
 gc.freeze()  # what is imported stays: the collector need not look through it again and again
