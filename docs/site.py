@@ -44,7 +44,7 @@ def gallery(pictures: list[Path]) -> str:
 
 def interface() -> str:
     """The page of the public functions, which mkdocstrings fills from their docstrings."""
-    lines = ["# Interface", "", "`m3` offers these functions; [what is public](api.md) shows them at work.", ""]
+    lines = ["# Interface", "", "`m3` offers these functions; [the public interface](api.md) shows their use.", ""]
     functions = [f"{getattr(m3, name).__module__}.{name}" for name in m3.__all__]
     return "\n".join([*lines, *(f"::: {name}\n" for name in (*functions, "m3.runs.loading.LoadedAgent"))])
 

@@ -1,4 +1,4 @@
-"""Python files of the user's own, outside of the package, that settings name."""
+"""The user's own Python files outside the package, which settings name."""
 
 import importlib.util
 import sys

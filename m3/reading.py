@@ -1,4 +1,4 @@
-"""Files opened for reading: regular ones only, so that a FIFO or a device never makes anybody wait."""
+"""Files opened for reading: regular ones only, so that a FIFO or a device can never block the process."""
 
 import errno
 import io

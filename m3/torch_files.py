@@ -1,4 +1,4 @@
-"""Files of ``torch.save`` from elsewhere, read without executing code from them."""
+"""Read files of ``torch.save`` from elsewhere without executing code from them."""
 
 import errno
 import pickle

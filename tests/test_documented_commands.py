@@ -10,6 +10,7 @@ from test_help import PAGES, ROOT, code_blocks, inline_code
 RUN_BY = {
     r"m3 (train|resume|status|evaluate RUN|figures \w+)": ("test_wheel.py", '"{}"'),
     r"m3 (resolve|inspect|doctor|diagnose|snapshot|dataset|describe|watch|verify) ?(?!-)": None,
+    r"m3 (push|pull|run-program|check-results)\b": None,
     r"m3 evaluate --run": ("workflow/test_pipeline.py", "snakemake"),
     r"m3 figures --scores": ("analysis/test_analysis_commands.py", "figures --scores"),
     r"m3 bench\b": ("bench/test_bench.py", "bench"),
@@ -20,6 +21,7 @@ RUN_BY = {
     r"snakemake -n$": ("workflow/test_mistakes.py", '"-n"'),
     r"snakemake .*--config 'set=": ("workflow/test_mistakes.py", "set=controller.discount=0.98"),
     r"snakemake .*partial=true": ("workflow/test_scheduling.py", "partial=true"),
+    r"snakemake .*--directory .test": ("workflow/test_reuse.py", '"--directory", ".test"'),
     r"snakemake .*diagnosis": ("workflow/test_pipeline.py", "diagnosis"),
     r"snakemake .*(quickstart|compare|mine|own_environment/experiment)\.yaml": (
         "workflow/test_pipeline.py",
@@ -29,6 +31,7 @@ RUN_BY = {
     r"(python )?examples/\S+\.py": None,
     r"(VARIANT=\S+ SEED=1 )?examples/atari_for_minutes.sh": ("examples/test_atari_for_minutes.py", "examples/atari"),
     r"python tests/test_code_page.py": ("test_code_page.py", "tree_text"),
+    r"python -m m3$": ("workflow/test_reuse.py", "snakemake"),
     r"python -m m3.config.training_version": ("reliability/test_training_version.py", "same-behaviour"),
     r"make (schemas|lock)": ("config/test_loading.py", "schema"),
 }

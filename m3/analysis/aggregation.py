@@ -1,4 +1,4 @@
-"""Computes all statistics of one benchmark from its table of scores, methods side by side in processes of their own."""
+"""Compute all statistics of one benchmark from its table of scores, several methods at once in separate processes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor

@@ -1,4 +1,4 @@
-"""Captions of figures: what they show and how to read them, in words that are Markdown and reStructuredText alike."""
+"""Captions of figures: what they show and how to read them, in text that is valid Markdown and reStructuredText."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Every figure and table that the suite makes, and when it makes them. Imports nothing heavy: a Snakefile reads it."""
+"""Every figure and table of the suite, and when it is made. Imports nothing heavy, because a Snakefile reads it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How much each method has been scored and trained, and so which methods can be ranked beside each other."""
+"""How much each method has been scored and trained, and therefore which methods can be ranked together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What shows several benchmarks together: the overview, training times, and the page to explore all scores."""
+"""Figures and pages of several benchmarks together: the overview, training times, and the page to explore scores."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""All metrics of a method's normalised scores: what each is, how it is called, and how its values are written.
+"""All metrics of a method's normalised scores: their functions, their labels, and the format of their values.
 
 The functions are those of rliable, on *blocks*: arrays (runs, tasks, ...), one for each number of runs that tasks have.
 Tasks weigh the same, as if each task's runs were repeated to the least common multiple of all numbers of runs.

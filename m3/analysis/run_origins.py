@@ -1,4 +1,4 @@
-"""Whether own runs are what a table of scores says, and whether they were made alike."""
+"""Whether own runs are what a table of scores says, and whether they were made in the same way."""
 
 import hashlib
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""From a figure or table back to its raw scores: everything on the way is made again and compared."""
+"""From a figure or table back to its raw scores: recreate everything on the way and compare."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence

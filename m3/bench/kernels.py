@@ -1,4 +1,4 @@
-"""How many kernels a step starts on a GPU, counted without one.
+"""Count how many kernels a step starts on a GPU, without needing one.
 
 An operation that is not a view counts as one kernel, as torch dispatches it: some start several (sorting, gradients of
 layer norms and embeddings), none starts fewer. The count does not depend on the batch, other than by how many chunks of

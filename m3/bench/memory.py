@@ -1,4 +1,4 @@
-"""How much of a GPU's memory a step takes at most, counted without one."""
+"""Compute how much GPU memory a step needs at most, without a GPU."""
 
 import weakref
 from typing import Any

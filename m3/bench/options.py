@@ -1,4 +1,4 @@
-"""What the commands that time training are told, in common."""
+"""Options that all commands that time training share."""
 
 import argparse
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
     from m3.config.schema import Precision
 
     parser.add_argument("--benchmark", required=True, help="atari100k, dmc500k, craftax1m or another of these families")
-    parser.add_argument("--variant", default="m3", help="(default: m3, the paper's sizes)")
+    parser.add_argument("--variant", default="m3", help="the agent's configuration (default: m3, the paper's sizes)")
     parts = "tokenizer, world-model, controller, replay, collect, evaluate or checkpoint"
     parser.add_argument(
         "--component",
@@ -33,18 +33,26 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
         required=component is None,
         help=f"{component}, {parts} (default: {component})" if component else parts,
     )
-    parser.add_argument("--batch", type=int, metavar="N", help="in place of the settings' batch size")
-    parser.add_argument("--precision", choices=get_args(Precision), help="in place of the settings'")
+    parser.add_argument("--batch", type=int, metavar="N", help="batch size, instead of that in the settings")
+    parser.add_argument(
+        "--precision", choices=get_args(Precision), help="number format, instead of that in the settings"
+    )
     parser.add_argument("--no-perceptual", action="store_true", help="leave out the tokenizer's perceptual distance")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument(
         "--compile",
         choices=("none", "default", "graphs"),
         default="none",
-        help="default: imagination by torch's compiler; graphs: steps captured as CUDA graphs (default: none)",
+        help="default: compile imagination with torch's compiler; graphs: capture steps as CUDA graphs (default: none)",
     )
-    parser.add_argument("--recompute", action="store_true", help="layers of the world model again in its backward pass")
-    parser.add_argument("--stored-steps", type=int, default=5000, metavar="N", help="in the replay (default: 5000)")
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute the world model's layers again in the backward pass: less memory",
+    )
+    parser.add_argument(
+        "--stored-steps", type=int, default=5000, metavar="N", help="steps in the replay (default: 5000)"
+    )
 
 
 def read_options(args: argparse.Namespace) -> BenchOptions:

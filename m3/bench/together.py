@@ -1,4 +1,4 @@
-"""Times of the same steps in several processes at once, as of several runs that share a machine."""
+"""Time the same steps in several processes at once, like several runs that share a machine."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor

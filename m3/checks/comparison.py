@@ -1,4 +1,4 @@
-"""Whether two runs of the same settings came to the same results, bit for bit."""
+"""Whether two runs with the same settings have the same results, bit for bit."""
 
 from contextlib import closing
 from pathlib import Path

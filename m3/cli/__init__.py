@@ -1,4 +1,4 @@
-"""The commands, one module each, imported only when theirs is called."""
+"""The commands, one module each, which is imported only when its command is called."""
 
 import argparse
 import os
@@ -91,7 +91,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=Path("config/paper.yaml"),
         metavar="EXPERIMENT",
-        help="its file (default: config/paper.yaml)",
+        help="the experiment's file (default: config/paper.yaml)",
     )
 
 
@@ -101,10 +101,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="BENCHMARK/TASK KEY=VALUE",
-        help="the task, for example atari100k/Breakout, and settings that differ, for example controller.discount=0.98",
+        help="the task, for example atari100k/Breakout, and settings to change, for example controller.discount=0.98",
     )
-    parser.add_argument("--variant", default="m3", help="how the agent is set up (default: %(default)s, the paper's)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="any number (default: 0)")
+    parser.add_argument("--variant", default="m3", help="the agent's configuration (default: %(default)s, the paper's)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the run's seed, a number from 0 (default: 0)")
 
 
 def named_run(args: argparse.Namespace) -> "RunSettings":
@@ -148,8 +148,8 @@ def add_own_code(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="Python file or module, executed where the run's settings name it too; needed where no benchmark or "
-        "variant in config does (again for each)",
+        help="Python file or module that M3 may execute if the run's settings name it; needed unless a benchmark or "
+        "variant in config names it (repeat for each file)",
     )
 
 
@@ -199,6 +199,6 @@ def _module(command: str) -> ModuleType:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<15} {_module(name).HELP}" for name in commands()]
-    more = "m3 COMMAND --help shows a command's arguments, with examples"
+    lines = [f"  {name:<20} {_module(name).HELP}" for name in commands()]
+    more = "m3 COMMAND --help shows the arguments of a command, with examples"
     return "\n".join(["usage: m3 COMMAND ...", "", "commands:", *lines, "", _examples(EXAMPLES), more])

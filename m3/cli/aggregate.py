@@ -15,12 +15,18 @@ m3 aggregate --scores mine/{SCORE_TABLE} --output mine/{AGGREGATES} --csv mine/{
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="the table that collect wrote")
-    parser.add_argument("--repetitions", type=int, default=10_000, help="draws per interval (default: 10000)")
-    parser.add_argument("--band-repetitions", type=int, default=2_000, help="draws per band (default: 2000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
-    parser.add_argument("--cores", type=int, default=1, help="methods are computed side by side (default: 1)")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="all statistics, HDF5")
-    parser.add_argument("--csv", type=Path, required=True, metavar="FILE", help="the aggregates, for people")
+    parser.add_argument("--repetitions", type=int, default=10_000, help="bootstrap draws per interval (default: 10000)")
+    parser.add_argument("--band-repetitions", type=int, default=2_000, help="bootstrap draws per band (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws (default: 0)")
+    parser.add_argument(
+        "--cores", type=int, default=1, help="CPU cores: how many methods to compute at once (default: 1)"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="where to write all statistics, as HDF5"
+    )
+    parser.add_argument(
+        "--csv", type=Path, required=True, metavar="FILE", help="where to write the aggregates as CSV, to read"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,20 +15,26 @@ EXAMPLES = """\
 m3 bench --benchmark atari100k                                   # every part, at the paper's sizes
 m3 bench --benchmark atari100k --component world-model --batch 8 --precision bf16
 m3 bench --benchmark dmc500k --variant tiny --component world-model --device cpu
-m3 bench --benchmark dmc500k --kernels --component controller    # counted, on any machine
+m3 bench --benchmark dmc500k --kernels --component controller    # count kernels, on any machine
 m3 bench --benchmark dmc500k --at-once 4                         # four runs that share the machine
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, component="all")
-    parser.add_argument("--steps", type=int, default=10, metavar="N", help="timed steps (default: 10)")
-    parser.add_argument("--warmup", type=int, default=3, metavar="N", help="steps before them (default: 3)")
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="how many steps to time (default: 10)")
     parser.add_argument(
-        "--at-once", type=int, default=1, metavar="N", help="runs that share the GPU, or the CPU's threads (default: 1)"
+        "--warmup", type=int, default=3, metavar="N", help="how many steps to run before timing (default: 3)"
     )
     parser.add_argument(
-        "--kernels", action="store_true", help="count a step's GPU kernels and memory, which needs no GPU"
+        "--at-once",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many runs share the GPU, or the CPU's threads (default: 1)",
+    )
+    parser.add_argument(
+        "--kernels", action="store_true", help="count the GPU kernels and memory of a step; this needs no GPU"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

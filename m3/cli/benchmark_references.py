@@ -4,7 +4,7 @@ import argparse
 
 from m3.errors import UserError
 
-HELP = "measure what random play returns on a task, the score that counts as 0"
+HELP = "measure the return of random play on a task: the score that counts as 0"
 
 EXAMPLES = """\
 m3 benchmark-references cpu_dmc/cartpole-swingup --episodes 10
@@ -14,7 +14,9 @@ m3 benchmark-references cpu_dmc/cartpole-swingup --episodes 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", metavar="BENCHMARK/TASK", help="for example atari100k/Breakout")
     parser.add_argument("--episodes", type=int, default=30, metavar="N", help="how many to play (default: 30)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of actions and environment (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the actions and the environment (default: 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "tell every fault in the scores and metrics that a variant's own program has left"
+HELP = "report every fault in the scores and metrics that a variant's own program left"
 
 EXAMPLES = """\
 m3 check-results $RUN
@@ -14,7 +14,9 @@ m3 check-results $RUN --episodes 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
-    parser.add_argument("--episodes", type=int, metavar="N", help="of the final evaluation (default: any number)")
+    parser.add_argument(
+        "--episodes", type=int, metavar="N", help="episodes that the final evaluation must have (default: any number)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

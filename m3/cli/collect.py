@@ -7,7 +7,7 @@ from m3.cli import variant_labels
 from m3.errors import UserError
 from m3.files.names import SCORE_TABLE
 
-HELP = "gather published scores and those of finished runs of a benchmark in one table"
+HELP = "collect the published scores of a benchmark and those of finished runs in one table"
 
 EXAMPLES = f"""\
 m3 collect --benchmark atari100k --published results/published --scores published --output mine/{SCORE_TABLE}
@@ -17,22 +17,22 @@ m3 collect --benchmark atari100k --published results/published --runs $RUN --out
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
-    config = "where benchmarks/{benchmark}.yaml is, with its references and names (default: config)"
+    config = "folder that contains benchmarks/{benchmark}.yaml, with its reference scores and labels (default: config)"
     parser.add_argument("--config", type=Path, default=Path("config"), metavar="FOLDER", help=config)
     parser.add_argument(
-        "--published", type=Path, metavar="FOLDER", help="published scores (default: those that the package carries)"
+        "--published", type=Path, metavar="FOLDER", help="published scores (default: those in the package)"
     )
     parser.add_argument(
-        "--scores", choices=["published", "own", "both"], default="both", help="which ones (default: both)"
+        "--scores", choices=["published", "own", "both"], default="both", help="which scores to include (default: both)"
     )
-    methods = "published methods, or all (default: the benchmark's short list)"
+    methods = "published methods to include, or all (default: the benchmark's short list)"
     parser.add_argument("--methods", nargs="*", default=[], metavar="NAME", help=methods)
     parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of finished runs")
-    labels = "names of variants in figures; the first one is the base of ablations"
+    labels = "names of variants in figures; ablations are compared with the first one"
     parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=labels)
-    files = "CSV files of other methods' scores: method, task, seed, steps, score"
+    files = "CSV files with scores of other methods: method, task, seed, steps, score"
     parser.add_argument("--score-files", type=Path, nargs="*", default=[], metavar="FILE", help=files)
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the table, HDF5")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to write the table, as HDF5")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from m3.cli import add_own_code
 from m3.files.names import DATASET
 
-HELP = f"write the episodes that a run has collected to {DATASET}, in Minari's layout"
+HELP = f"export the episodes that a run has collected to {DATASET}, in Minari's layout"
 
 EXAMPLES = """\
 m3 dataset --run $RUN
@@ -15,7 +15,9 @@ m3 dataset --run $RUN
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {DATASET} in the run's folder)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help=f"where to write it (default: {DATASET} in the run's folder)"
+    )
     add_own_code(parser)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-HELP = "show an agent's observations, actions and numbers of parameters"
+HELP = "show an agent's observations, actions, numbers of parameters and memory of imagination"
 
 EXAMPLES = """\
 m3 describe --benchmark atari100k --task Breakout
@@ -13,7 +13,7 @@ m3 describe --benchmark dmc500k --task walker-run --variant tiny
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
     parser.add_argument("--task", required=True, help="for example Breakout")
-    parser.add_argument("--variant", default="m3", help="(default: m3)")
+    parser.add_argument("--variant", default="m3", help="the agent's configuration (default: m3)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from m3.cli import add_own_code, check_range
 from m3.files.names import DIAGNOSIS
 
-HELP = "measure how well a trained run's world model predicts and dreams, on new episodes"
+HELP = "measure how well the world model of a trained run predicts and dreams, on new episodes"
 
 EXAMPLES = """\
 m3 diagnose --run $RUN
@@ -15,12 +15,17 @@ m3 diagnose --run $RUN --episodes 2 --steps 200 --device auto
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    help = "the run's folder; of a run that is not finished, its newest checkpoint is taken"
+    help = "the run's folder; for an unfinished run, the newest checkpoint is used"
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help=help)
     parser.add_argument("--episodes", type=int, default=10, metavar="N", help="how many to play (default: 10)")
-    parser.add_argument("--steps", type=int, default=500, metavar="N", help="of an episode, at most (default: 500)")
-    parser.add_argument("--dreams", type=int, default=50, metavar="N", help="from an episode, at most (default: 50)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {DIAGNOSIS} in the run's folder)")
+    parser.add_argument("--steps", type=int, default=500, metavar="N", help="most steps per episode (default: 500)")
+    parser.add_argument("--dreams", type=int, default=50, metavar="N", help="most dreams per episode (default: 50)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"where to write the diagnosis (default: {DIAGNOSIS} in the run's folder)",
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
     add_own_code(parser)
 

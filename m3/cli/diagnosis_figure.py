@@ -11,13 +11,15 @@ m3 diagnosis-figure --runs $RUN --output mine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    help = "folders of runs of one benchmark that were scored and diagnosed"
+    help = "folders of scored and diagnosed runs of one benchmark"
     parser.add_argument("--runs", type=Path, nargs="+", required=True, metavar="FOLDER", help=help)
     help = "the benchmark's name in figures (default: its short name)"
     parser.add_argument("--benchmark-label", default="", metavar="LABEL", help=help)
-    help = "names of variants in figures, in their order"
+    help = "names of variants in figures, in the order in which to show them"
     parser.add_argument("--labels", nargs="*", default=[], metavar="VARIANT=LABEL", help=help)
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the figure and the table")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="where to write the figure and the table"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 LOCK = Path("requirements.lock")
 
-HELP = "look at this machine, or at the cluster it submits to: what will work, what will not, and what to change"
+HELP = "check what will work on this machine, or on the cluster it submits to, and say what to change"
 
 EXAMPLES = """\
-m3 doctor                                 # the machine; where there is Slurm, the cluster for config/paper.yaml
-m3 doctor config/quickstart.yaml --job    # also send a small job
+m3 doctor                                 # check the machine or, with Slurm, the cluster for config/paper.yaml
+m3 doctor config/quickstart.yaml --job    # also submit a small job
 """
 
 
@@ -28,10 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("workflow/profiles/slurm/profile.yaml"),
         metavar="FILE",
-        help="of Snakemake (default: %(default)s)",
+        help="Snakemake's profile for the cluster (default: %(default)s)",
     )
     parser.add_argument(
-        "--job", action="store_true", help="also submit a job like a training's, wait for it, and tell what it sees"
+        "--job",
+        action="store_true",
+        help="also submit a job like a training job, wait for it, and report what it finds there",
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from m3.config.schema import RunSettings
 
 MOST_EPISODES = 1_000_000
-HELP = "play episodes with a trained run's weights and write every score"
+HELP = "play episodes with the weights of a trained run and write all scores"
 
 EXAMPLES = """\
 m3 evaluate $RUN
@@ -24,10 +24,14 @@ m3 evaluate --run $RUN --episodes 100 --device auto
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
     parser.add_argument("--episodes", type=int, metavar="N", help="how many to play (default: the benchmark's number)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"(default: {SCORES} in the run's folder)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help=f"where to write the scores (default: {SCORES} in the run's folder)"
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
     parser.add_argument(
-        "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
+        "--deterministic",
+        action="store_true",
+        help="the same bits every time on a GPU too, but slower (the CPU is always deterministic)",
     )
     add_own_code(parser)
 
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
     """Add the folder of a run, as RUN or as --run RUN; :func:`run_folder` reads it."""
     parser.add_argument("folder", nargs="?", type=Path, metavar="RUN", help="the run's folder")
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the same, in another form")
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder, given as an option")
 
 
 def run_folder(args: argparse.Namespace) -> Path:

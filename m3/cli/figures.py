@@ -7,25 +7,27 @@ from pathlib import Path
 from m3.errors import UserError, unknown_name
 from m3.files.names import AGGREGATES, AGGREGATES_CSV, SCORE_TABLE
 
-HELP = "draw the figures of a benchmark, as PDF and PNG"
+HELP = "draw the figures of a benchmark, as PDF and PNG, each with its caption in Markdown"
 
 EXAMPLES = f"""\
-m3 figures atari100k              # the published scores; into figures/own/atari100k
-m3 figures atari100k --runs $RUN  # your finished runs beside them
+m3 figures atari100k              # published scores, into figures/own/atari100k
+m3 figures atari100k --runs $RUN  # the same with your finished runs
 m3 figures --scores mine/{SCORE_TABLE} --aggregates mine/{AGGREGATES} --output mine
 m3 figures --scores mine/{SCORE_TABLE} --aggregates mine/{AGGREGATES} --output mine --only iqm tasks
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("benchmark", nargs="?", metavar="BENCHMARK", help="in place of --scores and --aggregates")
+    parser.add_argument(
+        "benchmark", nargs="?", metavar="BENCHMARK", help="the benchmark, instead of --scores and --aggregates"
+    )
     parser.add_argument("--runs", type=Path, nargs="+", default=[], metavar="RUN", help="finished runs of BENCHMARK")
-    resamples = "of the bootstrap for BENCHMARK (default: 2000)"
+    resamples = "bootstrap draws for BENCHMARK (default: 2000)"
     parser.add_argument("--repetitions", type=int, default=2000, metavar="N", help=resamples)
     parser.add_argument("--scores", type=Path, metavar="FILE", help="the table that collect wrote")
     parser.add_argument("--aggregates", type=Path, metavar="FILE", help="what aggregate computed from it")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the figures")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the figures (default: all that there are)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write the figures")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="draw only these figures (default: all)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,24 +3,27 @@
 import argparse
 from pathlib import Path
 
-HELP = "measure a GPU: correctness, speed, memory, and what minutes of training come to, into one folder"
+HELP = "measure a GPU (correctness, speed, memory, minutes of training) and write a report to one folder"
 
 EXAMPLES = """\
-m3 gpu-report build/gpu-report                # called again, it goes on where it stopped
+m3 gpu-report build/gpu-report                # call it again to continue where it stopped
 m3 gpu-report build/rehearsal --rehearse      # everything at small size, on the CPU
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        f"{HELP}\n\nWithout PyYAML, tqdm, psutil and simulators it does without the trainings, without matplotlib\n"
-        "without figures, and says so."
+        f"{HELP}\n\nIt skips training if PyYAML, tqdm, psutil or simulators are missing, and figures if matplotlib is\n"
+        "missing, and says so."
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the report")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to write the report")
     parser.add_argument("--device", default="cuda", help="cuda or cuda:N (default: cuda)")
-    parser.add_argument("--rehearse", action="store_true", help="on the CPU, everything at small size")
+    parser.add_argument("--rehearse", action="store_true", help="run everything at small size on the CPU")
     parser.add_argument(
-        "--training-minutes", type=float, metavar="M", help="of both trainings together (default: 20; rehearsed: 0.7)"
+        "--training-minutes",
+        type=float,
+        metavar="M",
+        help="time for both trainings together (default: 20; with --rehearse: 0.7)",
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "turn a published checkpoint of the authors into the weights of a run"
+HELP = "convert a published checkpoint of the authors into the weights of a run"
 
 EXAMPLES = """\
 m3 import-weights Breakout.pt --benchmark atari100k --task Breakout \\
@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--benchmark", required=True, help="for example atari100k")
     parser.add_argument("--task", required=True, help="for example Breakout")
-    parser.add_argument("--seed", type=int, default=0, help="of the run's folder and evaluation (default: 0)")
-    parser.add_argument("--variant", default="published", help="(default: published)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the run, used by its evaluation (default: 0)")
+    parser.add_argument("--variant", default="published", help="the agent's configuration (default: published)")
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
 
 

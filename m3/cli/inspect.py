@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m3.files.names import ANY_SETTINGS, WEIGHTS
 
-HELP = "show what files are, what is in them, and whether they are whole"
+HELP = "show what files are, what they contain, and whether they are complete"
 
 EXAMPLES = f"""\
 m3 inspect $RUN/*.h5 $RUN/{WEIGHTS} $RUN/{ANY_SETTINGS}
@@ -15,7 +15,7 @@ m3 inspect $RUN/*.h5 $RUN/{WEIGHTS} $RUN/{ANY_SETTINGS}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="HDF5, weights or settings of a run")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="HDF5 files, weights or settings of a run")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from m3.cli import check_range
 
-HELP = "kill tiny runs at random moments, start them again, and compare with a run that was not killed"
+HELP = "kill tiny runs at random moments, restart them, and compare them with a run that was never killed"
 
 EXAMPLES = """\
 m3 kill-test --kills 5
@@ -15,12 +15,16 @@ m3 kill-test --benchmark atari100k --variant fsq --task Breakout --folder killed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--benchmark", default="toy", help="for example atari100k (default: toy)")
-    parser.add_argument("--variant", default="tiny", help="at the size of tiny (default: tiny)")
-    parser.add_argument("--task", help="(default: the benchmark's first)")
-    parser.add_argument("--kills", type=int, default=50, metavar="N", help="(default: 50)")
-    parser.add_argument("--episodes", type=int, default=4, metavar="N", help="of the final evaluation (default: 4)")
+    parser.add_argument(
+        "--variant", default="tiny", help="the agent's configuration, always at the size of tiny (default: tiny)"
+    )
+    parser.add_argument("--task", help="for example Breakout (default: the benchmark's first task)")
+    parser.add_argument("--kills", type=int, default=50, metavar="N", help="how often to kill (default: 50)")
+    parser.add_argument(
+        "--episodes", type=int, default=4, metavar="N", help="episodes of the final evaluation (default: 4)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments (default: 0)")
     parser.add_argument(
         "--folder", type=Path, metavar="FOLDER", help="keep the runs there (default: a temporary folder)"
     )

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, nargs="+", required=True, metavar="FILE", help=help)
     help = "what aggregate computed from them, in the same order"
     parser.add_argument("--aggregates", type=Path, nargs="+", required=True, metavar="FILE", help=help)
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the figures and the page")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="where to write the figures and the page"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,13 +14,13 @@ m3 profile --benchmark cpu_dmc --component controller --output trace.json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, component=None)
-    parser.add_argument("--steps", type=int, default=3, metavar="N", help="traced steps (default: 3)")
+    parser.add_argument("--steps", type=int, default=3, metavar="N", help="how many steps to trace (default: 3)")
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("trace.json"),
         metavar="FILE",
-        help="the trace, for chrome://tracing or ui.perfetto.dev (default: trace.json)",
+        help="where to write the trace, for chrome://tracing or ui.perfetto.dev (default: trace.json)",
     )
 
 

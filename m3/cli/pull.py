@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "copy a run from the Hugging Face Hub into a folder, where all other commands find it"
+HELP = "copy a run from the Hugging Face Hub into a folder that all other commands accept"
 
 EXAMPLES = """\
 m3 pull hf://owner/m3-breakout $RUN
@@ -12,8 +12,8 @@ m3 pull hf://owner/m3-agents@v1/breakout/seed-0 $RUN
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("address", metavar="hf://OWNER/NAME[@REVISION][/FOLDER]", help="of the run")
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder to make the run's")
+    parser.add_argument("address", metavar="hf://OWNER/NAME[@REVISION][/FOLDER]", help="the run's address")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder to copy it to")
 
 
 def run(args: argparse.Namespace) -> int:

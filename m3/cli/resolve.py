@@ -15,10 +15,14 @@ m3 resolve --experiment config/quickstart.yaml --benchmark atari100k --variant t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    parser.add_argument("--experiment", type=Path, metavar="FILE", help="takes its overrides too (default: none)")
-    parser.add_argument("--benchmark", help="with --task, another way to name the task; for example atari100k")
+    parser.add_argument(
+        "--experiment", type=Path, metavar="FILE", help="also apply this experiment's overrides (default: none)"
+    )
+    parser.add_argument("--benchmark", help="with --task, another way to give the task; for example atari100k")
     parser.add_argument("--task", help="for example Breakout")
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: the workflow's)")
+    parser.add_argument(
+        "--run", type=Path, metavar="FOLDER", help="the run's folder (default: its folder below results/runs)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

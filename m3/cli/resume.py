@@ -6,7 +6,7 @@ from m3.cli import check_range
 from m3.cli.evaluate import MOST_EPISODES, add_run_folder, final_episodes, run_folder
 from m3.cli.train import add_training_options, train_and_report
 
-HELP = "continue the run in a folder to its end, and evaluate it"
+HELP = "continue the run in a folder until it is finished, and evaluate it"
 
 EXAMPLES = """\
 m3 resume $RUN
@@ -16,7 +16,9 @@ m3 resume $RUN --device cuda --budget-minutes 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
-    parser.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default: the benchmark's number)")
+    parser.add_argument(
+        "--episodes", type=int, metavar="N", help="episodes of the evaluation (default: the benchmark's number)"
+    )
     add_training_options(parser)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from m3.files.names import ANY_SETTINGS
 
-HELP = "let a variant's own program train and evaluate a run, and check what it leaves"
+HELP = "call a variant's own program to train and evaluate a run, and check the files that it leaves"
 
 EXAMPLES = f"""\
 m3 run-program --config $RUN/{ANY_SETTINGS} --run $RUN --episodes 100
@@ -16,8 +16,8 @@ m3 run-program --config $RUN/{ANY_SETTINGS} --run $RUN --episodes 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="resolved settings of the run")
     parser.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("--episodes", type=int, required=True, metavar="N", help="of the final evaluation")
-    parser.add_argument("--device", default="auto", help="passed on to the program (default: auto)")
+    parser.add_argument("--episodes", type=int, required=True, metavar="N", help="episodes of the final evaluation")
+    parser.add_argument("--device", default="auto", help="the device that the program is told to use (default: auto)")
 
 
 def run(args: argparse.Namespace) -> int:

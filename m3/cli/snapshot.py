@@ -5,7 +5,7 @@ from pathlib import Path
 
 from m3.cli import add_own_code
 
-HELP = "write weights and metrics of a run's newest checkpoint into another folder, as a finished run leaves them"
+HELP = "write the weights and metrics of a run's newest checkpoint to another folder, as if it were finished"
 
 EXAMPLES = """\
 m3 snapshot --run $RUN --output build/snapshot
@@ -14,10 +14,18 @@ m3 snapshot --run $RUN --output build/snapshot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--run", type=Path, required=True, metavar="FOLDER", help="the run's folder, only read; it may be training"
+        "--run",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the run's folder; the command only reads it, and the run may be training",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="another one; an earlier snapshot is replaced"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="where to write the snapshot; an earlier one there is replaced",
     )
     add_own_code(parser)
 

@@ -16,7 +16,7 @@ from m3.files.names import LAST_EXPERIMENT, RUNS
 if TYPE_CHECKING:
     from m3.runs.status import RunStatus
 
-HELP = "show how far runs are, what failed and why, and the scores of those that are finished"
+HELP = "show how far runs are, what failed and why, and the scores of finished runs"
 
 EXAMPLES = """\
 m3 status                                 # the experiment used last, and all other runs here
@@ -33,18 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="EXPERIMENT",
-        help="its file (default: the one used last, and all other runs that are there)",
+        help="the experiment's file (default: the one used last, and all other runs found)",
     )
     parser.add_argument(
         "--results",
         type=Path,
         default=Path(RUNS),
         metavar="FOLDER",
-        help="of all runs (default: %(default)s)",
+        help="folder of all runs (default: %(default)s)",
     )
     parser.add_argument("--state", choices=("done", "running", "waiting", "failed"), help="list only these runs")
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again, until Ctrl-C")
-    parser.add_argument("--csv", action="store_true", help="as CSV: one line per run, all columns")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="repeat every so many seconds, until Ctrl-C")
+    parser.add_argument("--csv", action="store_true", help="print CSV: one line per run, with all columns")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--aggregates", type=Path, required=True, metavar="FILE", help="what aggregate computed from it"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for the tables")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write the tables")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from m3.config.schema import RunSettings
     from m3.runs.stops import Stop
 
-HELP = "train a run to its end, from its newest checkpoint if it has one, and evaluate it"
+HELP = "train a run until it is finished, continuing from its newest checkpoint if any, and evaluate it"
 
 EXAMPLES = f"""\
 m3 train atari100k/Breakout --seed 3 controller.discount=0.98 precision=bf16 --device cuda
 m3 train dmc500k/walker-run --variant tiny --episodes 4 'world_model.optimizer={{learning_rate: 0.001}}'
-m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --budget-minutes 60    # only trains, as the workflow does
+m3 train --config $RUN/{ANY_SETTINGS} --run $RUN --budget-minutes 60    # only train, as the workflow does
 """
 
 _MOST_TIME = 10_000_000
@@ -27,8 +27,8 @@ EXIT_STATUS = """\
 exit status:
   0  the run is finished
   2  an error; the message says what to change
-  3  stopped by its budget or a signal; start again to continue
-  4  another process trains the run
+  3  stopped by its time budget or a signal; start again to continue
+  4  another process is training the run
   5  the run is marked as failed"""
 
 
@@ -36,12 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{HELP}\n\n{EXIT_STATUS}"
     add_run(parser)
     parser.set_defaults(benchmark=None, task=None)
-    parser.add_argument("--experiment", type=Path, metavar="FILE", help="takes its overrides too (default: none)")
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="resolved settings, in place of a task; nothing is evaluated then"
+        "--experiment", type=Path, metavar="FILE", help="also apply this experiment's overrides (default: none)"
     )
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run's folder (default: below results/runs)")
-    parser.add_argument("--episodes", type=int, metavar="N", help="of the evaluation (default: the benchmark's number)")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="resolved settings, instead of a task; the run is then not evaluated",
+    )
+    parser.add_argument(
+        "--run", type=Path, metavar="FOLDER", help="the run's folder (default: its folder below results/runs)"
+    )
+    parser.add_argument(
+        "--episodes", type=int, metavar="N", help="episodes of the evaluation (default: the benchmark's number)"
+    )
     add_training_options(parser)
 
 
@@ -55,36 +64,42 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--compile",
         choices=("none", "graphs"),
         default="none",
-        help="graphs: capture training steps as CUDA graphs, with the same results and less launching (default: none; "
-        "`compile: default`, whose results are others, is a setting of the run)",
+        help="graphs: capture training steps as CUDA graphs, with the same results and fewer launches (default: none). "
+        "The setting `compile: default` also compiles, but changes results, so it is a setting of the run",
     )
     parser.add_argument(
         "--recompute",
         action="store_true",
-        help="compute the world model's layers again in its backward pass: less memory, slower, the same results",
+        help="compute the world model's layers again in the backward pass: less memory, slower, the same results",
     )
     parser.add_argument(
-        "--deterministic", action="store_true", help="same bits also on a GPU, slower (the CPU always is deterministic)"
+        "--deterministic",
+        action="store_true",
+        help="the same bits every time on a GPU too, but slower (the CPU is always deterministic)",
     )
     parser.add_argument(
-        "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="between checkpoints (default: 5)"
+        "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="minutes between checkpoints (default: 5)"
     )
     parser.add_argument(
-        "--checkpoint-epochs", type=int, metavar="N", help="also a checkpoint after every N epochs (default: none)"
+        "--checkpoint-epochs", type=int, metavar="N", help="also save a checkpoint after every N epochs (default: no)"
     )
-    limit = "end with a checkpoint before this much time has passed; 0: no limit (default)"
+    limit = "save a checkpoint and stop before this much time has passed; 0: no limit (default)"
     parser.add_argument("--budget-minutes", type=float, default=0.0, metavar="M", help=limit)
-    grace = "after SIGTERM or SIGINT, how long the epoch in progress may take to its end and checkpoint (default: 25)"
+    grace = "after SIGTERM or SIGINT, time to finish the epoch in progress and save a checkpoint (default: 25)"
     parser.add_argument("--grace-seconds", type=float, default=25.0, metavar="S", help=grace)
-    parser.add_argument("--wait", action="store_true", help="wait while another process trains the run")
-    weights = "where the two files of LPIPS are (default: pretrained)"
+    parser.add_argument("--wait", action="store_true", help="wait if another process is training the run")
+    weights = "folder with the two files of LPIPS (default: pretrained)"
     parser.add_argument("--pretrained", type=Path, default=Path("pretrained"), metavar="FOLDER", help=weights)
-    tracker = "tensorboard (in RUN/tensorboard), wandb, none, or auto (default): tensorboard where it is installed"
+    tracker = "tensorboard (in RUN/tensorboard), wandb, none, or auto (default): tensorboard if it is installed"
     parser.add_argument("--track", default="auto", metavar="NAME", help=tracker)
-    parser.add_argument("--track-project", default="m3", metavar="NAME", help="of wandb (default: m3)")
-    parser.add_argument("--track-group", default="", metavar="NAME", help="of wandb (default: benchmark and variant)")
-    parser.add_argument("--track-offline", action="store_true", help="wandb sends nothing; `wandb sync` does it later")
-    parser.add_argument("--no-media", action="store_true", help="write no pictures and videos to RUN/media")
+    parser.add_argument("--track-project", default="m3", metavar="NAME", help="wandb's project (default: m3)")
+    parser.add_argument(
+        "--track-group", default="", metavar="NAME", help="wandb's group (default: benchmark and variant)"
+    )
+    parser.add_argument(
+        "--track-offline", action="store_true", help="wandb sends nothing now; `wandb sync` sends it later"
+    )
+    parser.add_argument("--no-media", action="store_true", help="do not write pictures and videos to RUN/media")
 
 
 def run(args: argparse.Namespace) -> int:

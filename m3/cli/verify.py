@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "make a figure or table again from its raw scores, and report every difference on the way"
+HELP = "recreate a figure or table from its raw scores, and report every difference on the way"
 
 EXAMPLES = """\
 m3 verify figures/quickstart/atari100k/iqm.pdf

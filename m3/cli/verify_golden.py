@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "compute every quantity of the golden files in a folder, and show which ones differ"
+HELP = "recompute every quantity in a folder of golden files, and show which ones differ"
 
 EXAMPLES = """\
 m3 verify-golden tests/golden
@@ -11,7 +11,7 @@ m3 verify-golden tests/golden
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with .npz files, for example tests/golden")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder with .npz files, for example tests/golden")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from m3.cli import add_own_code, check_range
 
-HELP = "show an agent playing, dreaming, or what it has experienced, as a video or in a window"
+HELP = "show an agent that plays or dreams, or the episodes it has collected, as a video or in a window"
 
 EXAMPLES = """\
 m3 watch $RUN                              # in a window; without a display, as $RUN/media/watch.mp4
 m3 watch $RUN --output play.mp4            # one episode as a video
-m3 watch $RUN --dream --output dream.mp4   # what the world model dreams, beside what really happens
-m3 watch $RUN --replay                     # the latest episodes that training has collected
-m3 watch $RUN --play                       # act yourself, with the keyboard
-m3 watch $RUN --play --dream               # act yourself inside the world model
+m3 watch $RUN --dream --output dream.mp4   # what the world model dreams, next to what really happens
+m3 watch $RUN --replay                     # the latest episodes that training collected
+m3 watch $RUN --play                       # play yourself, with the keyboard
+m3 watch $RUN --play --dream               # play yourself inside the world model
 """
 
 
@@ -21,17 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", type=Path, metavar="RUN", help="a run's folder; while it trains, its newest checkpoint is used"
     )
-    parser.add_argument("--dream", action="store_true", help="let the world model go on by itself")
+    parser.add_argument("--dream", action="store_true", help="let the world model predict on its own")
     parser.add_argument("--replay", action="store_true", help="show stored episodes, the latest first")
-    parser.add_argument("--play", action="store_true", help="act yourself")
+    parser.add_argument("--play", action="store_true", help="play yourself, with the keyboard")
     parser.add_argument("--output", type=Path, metavar="FILE.mp4", help="record a video instead of opening a window")
-    parser.add_argument("--episodes", type=int, default=1, metavar="N", help="of a video (default: 1)")
-    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of a video at most (default: 1000)")
-    parser.add_argument("--horizon", type=int, metavar="N", help="steps of a dream (default: as in training)")
+    parser.add_argument("--episodes", type=int, default=1, metavar="N", help="episodes in a video (default: 1)")
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="most steps in a video (default: 1000)")
+    parser.add_argument("--horizon", type=int, metavar="N", help="steps per dream (default: as in training)")
     parser.add_argument("--fps", type=int, default=15, metavar="N", help="steps shown per second (default: 15)")
-    parser.add_argument("--seed", type=int, default=0, help="of environment and agent (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the environment and the agent (default: 0)")
     parser.add_argument(
-        "--temperature", type=float, help="of the actions (default: the evaluation's; 0: the likeliest)"
+        "--temperature",
+        type=float,
+        help="temperature of the actions (default: as in evaluation; 0: always the likeliest action)",
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
     add_own_code(parser)

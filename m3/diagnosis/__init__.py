@@ -1,1 +1,1 @@
-"""How well a trained world model predicts, on episodes that it has not learnt from."""
+"""How well a trained world model predicts, on episodes from which it has not learnt."""

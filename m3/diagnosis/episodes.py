@@ -1,4 +1,4 @@
-"""New episodes of a trained agent, as they are and as tokens."""
+"""New episodes of a trained agent, raw and as tokens."""
 
 from contextlib import closing
 from typing import NamedTuple

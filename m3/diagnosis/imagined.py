@@ -1,4 +1,4 @@
-"""How long imagination stays true: the world model, left to itself, beside what followed the same actions."""
+"""How long imagination stays accurate: the world model on its own, compared with what followed the same actions."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

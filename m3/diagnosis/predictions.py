@@ -1,4 +1,4 @@
-"""What a world model predicts of the next step when all that went before is real."""
+"""What a world model predicts for the next step when all previous steps are real."""
 
 from typing import NamedTuple
 

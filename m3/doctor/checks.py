@@ -1,4 +1,4 @@
-"""Whether an experiment will run on a cluster as it is set up, and what to change."""
+"""Whether an experiment will run on the cluster, and what to change if not."""
 
 import fcntl
 import importlib.metadata

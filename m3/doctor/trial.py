@@ -1,4 +1,4 @@
-"""A job on the cluster that tells what it sees there."""
+"""A job on the cluster that reports what it finds there."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Craftax's symbolic observation as a picture, also one that a world model made up."""
+"""Draw Craftax's symbolic observation, real or imagined, as a picture."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

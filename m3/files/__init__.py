@@ -1,1 +1,1 @@
-"""Files that are whole or not there, that say what made them, and the folder of a run. Imports no torch."""
+"""Files that are complete or absent and say what made them, and the folder of a run. Imports no torch."""

@@ -1,4 +1,4 @@
-"""What the files of a run must hold before anybody computes with it: one check per format, where a file is read."""
+"""What a run's files must contain before anything computes with them: one check per format, made on reading."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""HDF5 files that are whole or refused, and that say what made them.
+"""HDF5 files that are complete or rejected, and that say what made them.
 
 A file is an ordinary HDF5 file with a 512-byte user block in front, which any HDF5 library skips. The user block holds
 the SHA-256 of all bytes after it, so that damage anywhere is found before the HDF5 library, which may crash on damaged

@@ -1,4 +1,4 @@
-"""The two files of the perceptual distance: where they come from, and whether they are what their names say."""
+"""The two files of the perceptual distance: where they come from, and whether their contents are right."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run's folder: the settings that it is of, and what its files say of the run."""
+"""A run's folder: the settings to which it belongs, and what its files say about the run."""
 
 from difflib import get_close_matches
 from pathlib import Path

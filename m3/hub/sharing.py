@@ -1,4 +1,4 @@
-"""A run to the Hub and back."""
+"""Upload a run to the Hub and download it again."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""Tokens side by side, and the same as blocks of one length."""
+"""Convert between a sequence of tokens and blocks of equal length."""
 
 from typing import Any, NamedTuple
 

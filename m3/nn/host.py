@@ -1,4 +1,4 @@
-"""The two doors between host and device: nothing else reads a tensor's values while it trains or acts."""
+"""The two doors between host and device: nothing else reads a tensor's values during training or acting."""
 
 import numpy as np
 import torch

@@ -1,1 +1,1 @@
-"""Programs of others that train and evaluate as variants: docs/own_agent.md is what they keep to."""
+"""Other programs that train and evaluate as variants; docs/own_agent.md describes what they must do."""

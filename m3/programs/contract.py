@@ -1,4 +1,4 @@
-"""Whether what stands in a run's folder is what a variant's program has to leave, fault by fault."""
+"""Whether a run's folder contains what a variant's program must leave, fault by fault."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

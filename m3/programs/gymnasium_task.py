@@ -1,4 +1,4 @@
-"""A run's task as an environment of Gymnasium, for agents that know no other interface."""
+"""A run's task as a Gymnasium environment, for agents that use that interface."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a program leaves in a run's folder, written as a run of M3 writes it."""
+"""What a program leaves in a run's folder, in the format of M3's own runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

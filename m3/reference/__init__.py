@@ -1,1 +1,1 @@
-"""What is known of the authors' code: its golden values, its weights, its published checkpoints."""
+"""What we have of the authors' code: its golden values, its weights, its published checkpoints."""

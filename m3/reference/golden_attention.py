@@ -1,4 +1,4 @@
-"""Functions of attention in golden files: rotary positions, and who sees whom."""
+"""Functions of attention in golden files: rotary positions, and which tokens attend to which."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Optimiser steps of one component on one batch, again and again, against those of the authors' Simulus-A."""
+"""Repeated optimiser steps of one component on one batch, compared with those of the authors' Simulus-A."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

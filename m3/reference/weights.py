@@ -1,4 +1,4 @@
-"""Weights of the reference implementation under its names, brought under ours."""
+"""Rename weights of the reference implementation to our names."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a run begins with, where its settings ask for it: parts of other agents, and the episodes of a dataset."""
+"""What a run starts from, if its settings say so: parts of other agents, and the episodes of a dataset."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: each is whole or does not exist, and a damaged one gives way to the one before.
+"""Checkpoints of a run: each is complete or absent, and the one before replaces a damaged one.
 
 checkpoints/
   replay-000003-000001.npz       rows of the replay, written once and shared by all checkpoints from number 1 on

@@ -1,4 +1,4 @@
-"""Failures of a run, remembered across processes, so that starting again and again does not burn a cluster."""
+"""Failures of a run, remembered across processes, so that repeated starts do not waste a cluster's time."""
 
 import contextlib
 import json

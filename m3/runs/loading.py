@@ -1,4 +1,4 @@
-"""What others use of a run: its trained agent, and its newest checkpoint.
+"""What other code uses from a run: its trained agent and its newest checkpoint.
 
     import m3
 

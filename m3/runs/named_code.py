@@ -1,4 +1,4 @@
-"""Code that settings ask for, and whether it was the user who named it.
+"""Code that settings ask for, and whether the user named it.
 
 An environment of one's own comes from a Python file, or from a module that its id names; so may a tokenizer or a
 sequence model. Settings travel: weights and the folders of runs hold them, and may come from anybody. What they ask for

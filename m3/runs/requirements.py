@@ -1,4 +1,4 @@
-"""What a run will need of memory and disk, said and checked before it begins."""
+"""How much memory and disk a run needs, reported and checked before it starts."""
 
 import math
 import shutil

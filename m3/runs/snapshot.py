@@ -1,4 +1,4 @@
-"""A run looked at before it is finished: what a finished one leaves, as of its newest checkpoint."""
+"""A snapshot of an unfinished run: what a finished run leaves, taken from the newest checkpoint."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

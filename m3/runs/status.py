@@ -1,4 +1,4 @@
-"""How far the runs of an experiment are, from the files in their folders alone."""
+"""How far the runs of an experiment are, using only the files in their folders."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""How much arithmetic a run is, and how long that takes: known before anything was timed."""
+"""How much arithmetic a run takes, and how long: an estimate before anything is timed."""
 
 import torch
 from torch import nn

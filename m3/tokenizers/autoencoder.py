@@ -1,4 +1,4 @@
-"""The convolutional autoencoder of images, which is the same whatever its codes are (M3 section 3.1 and appendix)."""
+"""The convolutional autoencoder of images, the same for all kinds of codes (M3 section 3.1 and appendix)."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping

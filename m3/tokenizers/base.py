@@ -1,4 +1,4 @@
-"""What every modality's tokenizer offers to the rest, and what a trained one of images offers to training."""
+"""The interface of every modality's tokenizer, and that of a trained image tokenizer."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

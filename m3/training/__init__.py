@@ -1,1 +1,1 @@
-"""What computes: collecting, training each part, evaluating. Knows no files."""
+"""Everything that computes: collecting, training each part, evaluating. Knows no files."""

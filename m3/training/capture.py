@@ -1,4 +1,4 @@
-"""What a step does on the device, captured once and replayed, so that the host starts no kernels."""
+"""Capture what a step does on the device once, and replay it, so that the host starts no kernels."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Choice of the device, and what has to be the same on it every time."""
+"""Choose the device, and make its results reproducible."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What a run measures, epoch by epoch."""
+"""What a run measures in each epoch."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an epoch consists of, and what trains it tells whoever follows."""
+"""What an epoch consists of, and what training reports to its followers."""
 
 from collections.abc import Generator, Mapping
 from typing import Protocol, TypeVar

@@ -1,4 +1,4 @@
-"""What is told of every epoch while a run trains: a tracker, and the media folder."""
+"""What follows every epoch while a run trains: a tracker, and the media folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What an agent makes of what it sees, step by step: its policy and its world model side by side."""
+"""An agent's policy and world model side by side, step by step."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Watched steps as pictures: the environment, what the agent sees and makes of it, side by side."""
+"""Draw steps as pictures: the environment, and next to it what the agent sees and predicts."""
 
 from collections import deque
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What ``m3 watch`` shows, and where."""
+"""Choose what ``m3 watch`` shows, and where."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The world model as an environment: act, and it samples what follows."""
+"""The world model as an environment: it samples what follows each action."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Sequence models: what predicts a step from the blocks before it. A new one is a class here and a line at the end."""
+"""Sequence models, which predict a step from the blocks before it. To add one: a class here, a line at the end."""
 
 from abc import abstractmethod
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Games above and below human level, which means over all games hide."""
+"""Games above and below human level, a difference that means over all games hide."""
 
 from functools import partial
 from typing import Any

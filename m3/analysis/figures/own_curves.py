@@ -1,4 +1,4 @@
-"""Learning curves of own runs beside what is published of M3."""
+"""Learning curves of own runs, next to the published scores of M3."""
 
 from dataclasses import dataclass
 

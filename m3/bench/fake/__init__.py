@@ -1,1 +1,1 @@
-"""A GPU that computes nothing, so that what training does on one can be followed on a machine without."""
+"""A fake GPU that computes nothing, to follow what training does on a GPU without having one."""

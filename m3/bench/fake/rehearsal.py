@@ -1,4 +1,4 @@
-"""All that a GPU is used for, on the fake one: it fails for a tensor left on the host, and for a look at a value."""
+"""Run all GPU work on the fake device: it fails if a tensor stays on the host or if anything reads a value."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,1 +1,1 @@
-"""What a GPU can do, measured by one command: correctness, speed, memory, and what a short training comes to."""
+"""Measure what a GPU can do with one command: correctness, speed, memory, and the result of a short training."""

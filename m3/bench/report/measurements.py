@@ -1,4 +1,4 @@
-"""What the report measures, in order: what is wrong shows first, what takes long comes last."""
+"""What the report measures, in order: correctness first, slow measurements last."""
 
 import platform
 from collections.abc import Iterator

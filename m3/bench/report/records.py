@@ -1,4 +1,4 @@
-"""What a report has measured so far: one file for each measurement, so that it goes on where it stopped."""
+"""What a report has measured so far: one file per measurement, so that it can continue where it stopped."""
 
 import json
 from collections.abc import Callable

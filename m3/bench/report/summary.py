@@ -1,4 +1,4 @@
-"""The report for people: one page, one table of all timings, and figures where matplotlib is."""
+"""The report for people: one page, one table of all timings, and figures if matplotlib is installed."""
 
 import csv
 import json

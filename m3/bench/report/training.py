@@ -1,4 +1,4 @@
-"""As much of a real run as some minutes allow."""
+"""Train as much of a real run as a few minutes allow."""
 
 import json
 from collections.abc import Iterator
