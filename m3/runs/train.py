@@ -77,7 +77,7 @@ def train(
         UserError: something is missing, damaged or too small, or the folder is of other settings.
     """
     if settings.command is not None:
-        raise UserError(f"variant {settings.variant!r} has a program of its own: python -m m3 run-program calls it")
+        raise UserError(f"variant {settings.variant!r} has a program of its own: m3 run-program calls it")
     folder, stop, progress = Path(folder), stop or Stop(), RunProgress(settings)
     with ExitStack() as resources:
         if (lease := _claim(folder, wait, stop, progress)) is None:

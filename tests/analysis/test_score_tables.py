@@ -79,8 +79,6 @@ def test_a_partial_benchmark_says_so(quickstart: Results) -> None:
 def test_missing_seeds_are_counted_in_their_cell(tmp_path: Path, with_runs: Callable[..., Results]) -> None:
     several = [write_run(tmp_path, task="Pong", seed=seed, returns=(float(seed),)) for seed in range(3)]
     runs = [*several, write_run(tmp_path)]
-        write_run(tmp_path)
-    ]
     scores, aggregates = with_runs(runs, {"tiny": "M3 tiny"})
     table = tables.scores_table(aggregates, scores)
     name = "M3 tiny (300 steps)"

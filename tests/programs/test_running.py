@@ -114,7 +114,7 @@ def test_a_signal_reaches_the_program(program: Path, run: Path) -> None:
 def test_m3_neither_trains_nor_loads_what_a_program_trains(program: Path, run: Path) -> None:
     settings = settings_of(program, value=1.0)
     write_settings(run, settings)
-    with pytest.raises(UserError, match="has a program of its own: python -m m3 run-program"):
+    with pytest.raises(UserError, match="has a program of its own: m3 run-program"):
         train(settings, run)
     with pytest.raises(UserError, match="has no trained agent"):
         load(run)

@@ -116,7 +116,8 @@ def test_a_missing_package_is_named_with_those_it_comes_with(
     monkeypatch.setitem(sys.modules, "m3.analysis.style", None)
     monkeypatch.delitem(sys.modules, "m3.analysis.style")
     words = ["diagnosis-figure", "--runs", "nowhere", "--output", "nowhere"]
-    assert "the package matplotlib is not installed: pip install bokeh matplotlib pandas rliable seaborn" in line_of(words, capsys)
+    told = "the package matplotlib is not installed: pip install bokeh matplotlib pandas rliable seaborn"
+    assert told in line_of(words, capsys)
 
 
 def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
