@@ -118,5 +118,5 @@ def test_m3_neither_trains_nor_loads_what_a_program_trains(program: Path, run: P
         train(settings, run)
     with pytest.raises(UserError, match="has no trained agent"):
         load(run)
-    with pytest.raises(UserError, match="variant 'tiny' has no command: python -m m3 train trains it"):
+    with pytest.raises(UserError, match="variant 'tiny' has no command: m3 train trains it"):
         run_program(run, toy_settings("vector"), 2, "cpu")
