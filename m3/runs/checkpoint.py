@@ -21,12 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay, Rows
 from m3.errors import UserError
 from m3.files.atomic import Fence, atomic_file, atomic_folder, durable_file
-from m3.files.run_folder import checkpoint_folder
 from m3.files.tree import save_tree
 from m3.runs.manifest import (
     MANIFEST,
@@ -85,6 +83,10 @@ class CheckpointFolder:
     @classmethod
     def of(cls, run: Path, settings: RunSettings, lease: Fence | None = None) -> "CheckpointFolder":
         """Return the checkpoints in a run's folder that are of these settings."""
+        # a GPU's report saves checkpoints of its own where PyYAML, which these need, is not installed
+        from m3.config.identity import config_hash
+        from m3.files.run_folder import checkpoint_folder
+
         return cls(checkpoint_folder(run, settings), config_hash(settings), lease)
 
     def load_latest(self, replay: Replay) -> dict[str, Any] | None:

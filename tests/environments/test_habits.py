@@ -183,13 +183,6 @@ def test_a_simulator_that_raises_ends_the_episode_where_the_user_says_so(
     goes_on.reset()
 
 
-def test_settings_from_before_there_was_a_choice_are_the_same_settings() -> None:
-    assert "outside" not in GymnasiumEnvironment(family="gymnasium").model_dump(mode="json")
-    chosen = GymnasiumEnvironment(family="gymnasium", outside="clip").model_dump(mode="json")
-    assert chosen["outside"] == "clip"
-    assert GymnasiumEnvironment.model_validate(chosen).outside == "clip"
-
-
 def test_an_environment_file_replaces_no_module_and_finds_those_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,7 +70,7 @@ def test_importing_environments_imports_no_simulator():
 def test_toys_need_nothing_but_numpy():
     assert "image" in valid_tasks(ToyEnvironment(family="toy"))
     script = (
-        "import sys; from m3.config.schema import ToyEnvironment; from m3.environments import make_environment;"
+        "import sys; from m3.config.simulators import ToyEnvironment; from m3.environments import make_environment;"
         "make_environment(ToyEnvironment(family='toy'), 'image', 'train').reset(0);"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
@@ -79,7 +79,7 @@ def test_toys_need_nothing_but_numpy():
 
 def test_control_tasks_leave_stderr_and_surroundings_alone():
     script = (
-        "import os; from m3.config.schema import DmcEnvironment; from m3.environments import make_environment;"
+        "import os; from m3.config.simulators import DmcEnvironment; from m3.environments import make_environment;"
         "make_environment(DmcEnvironment(family='dmc'), 'walker-walk', 'train').reset(0);"
         "print('MUJOCO_GL' in os.environ)"
     )

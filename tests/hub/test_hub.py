@@ -87,7 +87,7 @@ def test_a_run_that_was_pushed_is_loaded_watched_and_evaluated_elsewhere(
         "license: cc-by-4.0",
         f"Mean return **{mean:.4g}**, 95% interval [{low:.4g}, {high:.4g}]",
         'm3.load("hf://owner/agents/vector/seed-0")',
-        "python -m m3 pull hf://owner/agents/vector/seed-0 RUN",
+        "m3 pull hf://owner/agents/vector/seed-0 RUN",
         "variant: tiny",
         "![Returns of the evaluations during training](curve.png)",
     ):
