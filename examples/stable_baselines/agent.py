@@ -26,7 +26,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from m3.config.schema import RunSettings
 from m3.errors import UserError, unknown_name
 from m3.files.run_folder import read_resolved
-from m3.programs.contract import agent_steps_allowed
 from m3.programs.gymnasium_task import GymnasiumTask
 from m3.programs.results import Episodes, Results, write_results
 from m3.seeding import derive
@@ -56,7 +55,7 @@ class Evaluating(BaseCallback):
     def __init__(self, settings: RunSettings, task: GymnasiumTask) -> None:
         super().__init__()
         self._settings, self._task = settings, task
-        self._allowed = agent_steps_allowed(settings)
+        self._allowed = settings.agent_steps
         self._interval = settings.evaluation.every_epochs * settings.collection.steps_per_epoch
         self.evaluations: list[tuple[int, Episodes]] = []
 
@@ -108,7 +107,7 @@ def train(settings: RunSettings, run: Path, episodes: int, device: str) -> None:
     began = monotonic()
     evaluating = Evaluating(settings, test)
     agent = make_agent(settings, task, str(where))
-    agent.learn(agent_steps_allowed(settings), callback=evaluating)
+    agent.learn(settings.agent_steps, callback=evaluating)
     seconds = monotonic() - began
     results = Results(
         final=play(agent, test, episodes, derive(settings.seed, "final evaluation")),

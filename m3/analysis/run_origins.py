@@ -9,7 +9,8 @@ from typing import NamedTuple
 from m3.analysis.scores import ScoreTable
 from m3.config.yaml_files import parse_yaml
 from m3.files import hdf5
-from m3.files.names import ANY_SETTINGS, METRICS, METRICS_FORMAT, SCORES, SETTINGS
+from m3.files.contents import read_metrics
+from m3.files.names import ANY_SETTINGS, METRICS, SCORES, SETTINGS
 
 
 class _Run(NamedTuple):
@@ -85,7 +86,7 @@ def _contradictions(run: _Run) -> Iterator[str]:
             yield f"the settings in {name} are not those of their hash"
         if found != run.config_hash:
             yield f"{name} is of the settings {found[:8]}, the table of {run.config_hash[:8]}"
-    metrics, _ = hdf5.read(run.folder / METRICS, METRICS_FORMAT)
+    metrics, _ = read_metrics(run.folder / METRICS)
     packages = [frozenset(text.split()) for text in metrics["processes"]["packages"]]
     changed = frozenset.union(*packages) - frozenset.intersection(*packages)
     if changed:

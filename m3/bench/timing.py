@@ -212,8 +212,7 @@ def share_of_unknown_frames(settings: RunSettings, part: str) -> float:
     """
     if part == "tokenizer" or settings.tokenizer is None:
         return 0.0
-    sequences, collection = settings.sequences, settings.collection
-    rows = (collection.last_epoch or settings.epochs) * collection.steps_per_epoch
+    sequences, rows = settings.sequences, settings.agent_steps
     model, controller = settings.world_model.schedule, settings.controller.schedule
     by_model = model.steps_per_epoch * model.batch_size * sequences.length
     frames = sequences.burn_in + sequences.context_length

@@ -9,7 +9,7 @@ from m3.config.schema import RunSettings
 from m3.environments import make_environment
 from m3.files import hdf5
 from m3.files.names import METRICS, METRICS_FORMAT, SCORES, SCORES_FORMAT, WEIGHTS
-from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.saving import checkpoints_of
 from m3.runs.weights import load_weights
 from m3.training.trainer import new_replay
 
@@ -29,7 +29,7 @@ def run_differences(first: Path, second: Path, settings: RunSettings) -> list[st
 def _contents(folder: Path, settings: RunSettings) -> dict[str, Any]:
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
         replay = new_replay(settings, environment)
-    state = CheckpointFolder.of(folder, settings).load_latest(replay)
+    state = checkpoints_of(folder, settings).load_latest(replay)
     return {
         "weights": {name: tensor.numpy() for name, tensor in load_weights(folder / WEIGHTS).state.items()},
         "metrics": hdf5.read(folder / METRICS, METRICS_FORMAT)[0],

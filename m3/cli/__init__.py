@@ -113,7 +113,7 @@ def named_run(args: argparse.Namespace) -> "RunSettings":
     Raises:
         UserError: a name, a key or a value is wrong.
     """
-    from m3.config.experiment import Run
+    from m3.config.experiment import Run, unchanged_variant
     from m3.config.loading import load_run
     from m3.config.one_run import changed_variant, find_task, read_changes
     from m3.config.plan import load_experiment
@@ -127,7 +127,7 @@ def named_run(args: argparse.Namespace) -> "RunSettings":
         benchmark, task = find_task(words.pop(0))
     if benchmark is None or task is None:
         raise UserError("--benchmark and --task need each other")
-    variant = args.variant.partition("+")[0]
+    variant = unchanged_variant(args.variant)
     run = Run(benchmark, changed_variant(variant, words), task, args.seed)
     if args.experiment is None:
         return load_run(run, changes=read_changes(words))
@@ -139,6 +139,11 @@ def default_folder(settings: "RunSettings") -> Path:
     from m3.config.experiment import Run
 
     return Path(RUNS, Run(settings.benchmark, settings.variant, settings.task, settings.seed).folder)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that use trained networks: where they compute."""
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
 
 
 def add_own_code(parser: argparse.ArgumentParser) -> None:

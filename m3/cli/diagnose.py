@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_own_code, check_range
+from m3.cli import add_device, add_own_code, check_range
 from m3.files.names import DIAGNOSIS
 
 HELP = "measure how well the world model of a trained run predicts and dreams, on new episodes"
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"where to write the diagnosis (default: {DIAGNOSIS} in the run's folder)",
     )
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
+    add_device(parser)
     add_own_code(parser)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3.cli import add_own_code, check_range
+from m3.cli import add_device, add_own_code, check_range
 from m3.errors import UserError
-from m3.files.names import METRICS, SCORES, SCORES_FORMAT, WEIGHTS
+from m3.files.names import METRICS, SCORES, WEIGHTS
 
 if TYPE_CHECKING:
     from m3.config.schema import RunSettings
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help=f"where to write the scores (default: {SCORES} in the run's folder)"
     )
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
+    add_device(parser)
     parser.add_argument(
         "--deterministic",
         action="store_true",
@@ -94,20 +94,19 @@ def evaluate_and_report(
 def is_scored(folder: Path, settings: "RunSettings", episodes: int) -> bool:
     """Tell whether a run with these settings is trained, and scored by so many episodes."""
     from m3.config.identity import config_hash
-    from m3.files import hdf5
+    from m3.files.contents import read_returns
 
     if not ((folder / WEIGHTS).exists() and (folder / SCORES).exists()):
         return False
-    content, attributes = hdf5.read(folder / SCORES, SCORES_FORMAT)
-    return attributes["config_hash"] == config_hash(settings) and len(content["returns"]) == episodes
+    returns, attributes = read_returns(folder / SCORES)
+    return attributes["config_hash"] == config_hash(settings) and len(returns) == episodes
 
 
 def report(folder: Path, scores: Path | None = None) -> None:
     """Say a run's score and where everything is."""
-    from m3.files import hdf5
+    from m3.files.contents import read_returns
 
-    content, _ = hdf5.read(scores or folder / SCORES, SCORES_FORMAT)
-    returns = content["returns"]
+    returns, _ = read_returns(scores or folder / SCORES)
     print(f"score: {returns.mean():.4g}, the mean return of {len(returns)} episodes")
     print(f"results: {folder} ({(scores or folder / SCORES).name}, {WEIGHTS}, {METRICS})")
     print(f"to see the agent: m3 watch {folder} --dream")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m3.cli import add_own_code, check_range
+from m3.cli import add_device, add_own_code, check_range
 
 HELP = "show an agent that plays or dreams, or the episodes it has collected, as a video or in a window"
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="temperature of the actions (default: as in evaluation; 0: always the likeliest action)",
     )
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
+    add_device(parser)
     add_own_code(parser)
 
 

@@ -51,6 +51,11 @@ class Run(NamedTuple):
         return self.task.replace("/", "+").replace(":", "~")
 
 
+def unchanged_variant(name: str) -> str:
+    """Return the variant of a name: itself, or of a changed one ("m3+controller.discount-0.98") what was changed."""
+    return name.partition("+")[0]
+
+
 def task_of_folder(name: str) -> str:
     """Return the task whose folder has this name: the inverse of ``Run.task_folder``."""
     return name.replace("+", "/").replace("~", ":")

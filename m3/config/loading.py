@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from m3.config.experiment import Benchmark, Run, Variant
+from m3.config.experiment import Benchmark, Run, Variant, unchanged_variant
 from m3.config.layers import Layer, validate
 from m3.config.schema import TRAINING_VERSION, RunSettings
 from m3.config.yaml_files import read_yaml
@@ -154,7 +154,7 @@ def _refuse_parts_of_a_missing_tokenizer(run: Run, layers: Sequence[Layer]) -> N
 
 def _file(kind: str, name: str, folder: Path) -> Path:
     """Find the file of a benchmark or variant. Of a changed variant ("m3+..."), it is that of the variant."""
-    stems = dict.fromkeys((name, name.partition("+")[0]))
+    stems = dict.fromkeys((name, unchanged_variant(name)))
     places = [place / f"{kind}s" / f"{stem}.yaml" for stem in stems for place in _places(folder)]
     return next((place for place in places if place.exists()), places[0])
 
@@ -169,7 +169,7 @@ def check_stem(path: Path) -> None:
 
 def _read(kind: str, name: str, folder: Path) -> Layer:
     known = set(names(kind, folder))
-    if known.isdisjoint((name, name.partition("+")[0])):
+    if known.isdisjoint((name, unchanged_variant(name))):
         raise unknown_name(kind, name, known)
     path = _file(kind, name, folder)
     check_stem(path)

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from m3.config.experiment import Benchmark, BenchmarkResources, Experiment, Run, RunGroup, Variant
+from m3.config.experiment import Benchmark, BenchmarkResources, Experiment, Run, RunGroup, Variant, unchanged_variant
 from m3.config.layers import Layer, Location, validate
 from m3.config.loading import (
     CONFIG_FOLDER,
@@ -107,7 +107,7 @@ def _labelled(variant: Variant, words: Sequence[str]) -> Variant:
 def _with_more(experiment: Experiment, own: Sequence[Run], more: Iterable[Run]) -> list[Run]:
     """Add runs with other seeds. Raises UserError where more than the seed is not the experiment's."""
     known = {run._replace(seed=0) for run in own}
-    added = [run._replace(variant=run.variant.partition("+")[0]) for run in more]
+    added = [run._replace(variant=unchanged_variant(run.variant)) for run in more]
     for run in added:
         if run._replace(seed=0) not in known:
             raise unknown_name(f"run of experiment {experiment.name!r}", run.folder, (other.folder for other in own))

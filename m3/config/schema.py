@@ -283,3 +283,13 @@ class RunSettings(Settings):
         if self.controller.intrinsic_weight > 0 and not self.world_model.curiosity:
             raise ValueError("controller.intrinsic_weight must be 0 where world_model.curiosity is false")
         return self
+
+    @property
+    def collecting_epochs(self) -> int:
+        """In how many epochs the run collects."""
+        return min(self.collection.last_epoch or self.epochs, self.epochs)
+
+    @property
+    def agent_steps(self) -> int:
+        """How many steps the run takes in the training environment, from its first epoch to its last."""
+        return self.collecting_epochs * self.collection.steps_per_epoch

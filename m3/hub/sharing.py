@@ -2,14 +2,15 @@
 
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from m3.config.identity import canonical
 from m3.errors import UserError
-from m3.files import hdf5
 from m3.files.atomic import atomic_file
-from m3.files.names import METRICS, METRICS_FORMAT, SCORES, SCORES_FORMAT, WEIGHTS
+from m3.files.contents import read_metrics, read_scores
+from m3.files.names import METRICS, SCORES, WEIGHTS
 from m3.files.run_folder import refuse_other_settings, resolved_name, write_settings
 from m3.hub.places import Place, fetch, missing_library, parse, refusal, weights_place
 from m3.runs.weights import Weights, load_weights
@@ -87,8 +88,8 @@ def _files(run: Path, weights: Weights, place: Place, licence: str) -> dict[str,
     from m3.hub.card import CURVE, card, curve
 
     settings = weights.settings
-    scores = _content(run / SCORES, SCORES_FORMAT, "evaluate")
-    metrics = _content(run / METRICS, METRICS_FORMAT, "train")
+    scores = _content(run / SCORES, read_scores, "evaluate")
+    metrics = _content(run / METRICS, read_metrics, "train")
     picture = io.BytesIO()
     curve(metrics).savefig(picture, format="png", dpi=150, metadata={"Software": None})
     return {
@@ -99,7 +100,7 @@ def _files(run: Path, weights: Weights, place: Place, licence: str) -> dict[str,
     }
 
 
-def _content(path: Path, format: str, command: str) -> dict[str, Any]:
+def _content(path: Path, read: Callable[[Path], tuple[dict[str, Any], Any]], command: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist: m3 {command} makes it")
-    return hdf5.read(path, format)[0]
+    return read(path)[0]

@@ -15,11 +15,6 @@ from m3.files.provenance import ATTRIBUTES
 from m3.files.run_folder import identifying
 
 
-def agent_steps_allowed(settings: RunSettings) -> int:
-    """Count the steps in the training environment that a run may take."""
-    return settings.collection.steps_per_epoch * (settings.collection.last_epoch or settings.epochs)
-
-
 def faults(run: Path, settings: RunSettings, episodes: int | None = None) -> Iterator[str]:
     """Find what is wrong with the results in a run's folder, one line for each fault.
 
@@ -59,7 +54,7 @@ def _of_scores(content: Mapping[str, Any], settings: RunSettings) -> Iterator[st
     yield from _of_episodes(content, "", dimensions=1)
     if not np.size(content.get("returns", [0])):
         yield "returns holds no episode"
-    steps, allowed = content.get("agent_steps"), agent_steps_allowed(settings)
+    steps, allowed = content.get("agent_steps"), settings.agent_steps
     if not _is_count(steps, least=0):
         yield f"agent_steps must be a whole number, got {steps!r}"
     elif steps > allowed:
@@ -84,8 +79,8 @@ def _of_metrics(content: Mapping[str, Any], settings: RunSettings) -> Iterator[s
         return
     if len(steps) != len(np.atleast_1d(evaluations.get("returns", steps))):
         yield "evaluations/agent_steps and evaluations/returns are not equally long"
-    if (np.diff(steps, prepend=0) < 0).any() or (steps > agent_steps_allowed(settings)).any():
-        yield f"evaluations/agent_steps must ascend from 0 to at most {agent_steps_allowed(settings)}"
+    if (np.diff(steps, prepend=0) < 0).any() or (steps > settings.agent_steps).any():
+        yield f"evaluations/agent_steps must ascend from 0 to at most {settings.agent_steps}"
 
 
 def _of_episodes(content: Mapping[str, Any], prefix: str, dimensions: int) -> Iterator[str]:

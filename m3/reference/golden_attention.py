@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from m3.nn.attention import causal_mask, rotary_phases, rotate
+from m3.nn import attention
 from m3.reference.golden import GoldenFile
 
 
@@ -15,8 +15,8 @@ def attention_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:
         section, _, quantity = name.rpartition("/")
         if section.startswith("rope/") and quantity == "outputs":
             inputs = golden.tensor(f"{section}/inputs")
-            phases = rotary_phases(golden.tensor(f"{section}/positions"), inputs.shape[-1])
-            yield name, rotate(inputs.transpose(1, 2), phases).transpose(1, 2)
+            phases = attention.rotary_phases(golden.tensor(f"{section}/positions"), inputs.shape[-1])
+            yield name, attention.rotate(inputs.transpose(1, 2), phases).transpose(1, 2)
         elif section.startswith("mask/") and quantity == "causal":
             yield name, _whole_mask(*map(int, section.removeprefix("mask/").split("_")))
 
@@ -30,7 +30,7 @@ def _whole_mask(blocks: int, predicted: int, actions: int) -> Tensor:
     whole = torch.zeros(blocks * predicted, length + blocks * predicted, dtype=torch.bool)
     for step in range(blocks):
         seen, rows = step * (predicted + actions), slice(step * predicted, (step + 1) * predicted)
-        mask = causal_mask(predicted, seen + predicted, whole.device)
+        mask = attention.causal_mask(predicted, seen + predicted, whole.device)
         whole[rows, :seen] = mask[:, :seen]
         whole[rows, length + rows.start : length + rows.stop] = mask[:, seen:]
     return whole

@@ -54,8 +54,7 @@ def import_weights(published: Path, settings: RunSettings, output: Path) -> Impo
         raise UserError(f"{published} is of another size: {_list(other)}")
     _refuse_other_levels(published, state, settings)
     agent.load_state_dict(translation.weights)
-    steps = settings.collection.steps_per_epoch * (settings.collection.last_epoch or settings.epochs)
-    save_weights(output, agent, settings, steps)
+    save_weights(output, agent, settings, settings.agent_steps)
     return Imported(len(translation.weights), translation.unused)
 
 

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from m3.config.schema import RunSettings
 from m3.data.replay import Replay, Rows
 from m3.errors import UserError
 from m3.files.atomic import Fence, atomic_file, atomic_folder, durable_file
@@ -79,15 +78,6 @@ class CheckpointFolder:
         self._kept: dict[_Name, Checkpoint] | None = None  # ascending by folder; None before load_latest
         self._folders: dict[_Name, str] = {}
         self._seen: dict[str, tuple[int, ...]] = {}  # how each part looked when it was found to be whole
-
-    @classmethod
-    def of(cls, run: Path, settings: RunSettings, lease: Fence | None = None) -> "CheckpointFolder":
-        """Return the checkpoints in a run's folder that are of these settings."""
-        # a GPU's report saves checkpoints of its own where PyYAML, which these need, is not installed
-        from m3.config.identity import config_hash
-        from m3.files.run_folder import checkpoint_folder
-
-        return cls(checkpoint_folder(run, settings), config_hash(settings), lease)
 
     def load_latest(self, replay: Replay) -> dict[str, Any] | None:
         """Restore the newest whole checkpoint: once, before the first save.

@@ -28,9 +28,9 @@ from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
 from m3.files.run_folder import read_settings
 from m3.hub.places import fetch, is_address, weights_place
-from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.manifest import understood
 from m3.runs.named_code import refuse_unnamed_code
+from m3.runs.saving import checkpoints_of
 from m3.runs.weights import fill, load_weights
 from m3.seeding import randomness
 from m3.specs import ActionSpec, ObservationSpec
@@ -124,7 +124,7 @@ def newest_checkpoint(run: Path, own_code: Sequence[Path | str] = ()) -> Checkpo
     refuse_unnamed_code(settings, own_code, run)
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
         replay = new_replay(settings, environment)
-    state = CheckpointFolder.of(run, settings).load_latest(replay)
+    state = checkpoints_of(run, settings).load_latest(replay)
     if state is None:
         raise UserError(f"{run} has no checkpoint: train it first")
     with understood(run):

@@ -36,8 +36,7 @@ class Requirements:
     @classmethod
     def of(cls, settings: RunSettings, replay: Replay, parameter_bytes: int) -> "Requirements":
         """Compute what a run needs until its end."""
-        collecting = min(settings.collection.last_epoch or settings.epochs, settings.epochs)
-        rows = min(collecting * settings.collection.steps_per_epoch, replay.capacity_rows)
+        rows = min(settings.agent_steps, replay.capacity_rows)
         before_growing = 1
         while 2 * before_growing < rows:
             before_growing *= 2
@@ -79,8 +78,7 @@ class Requirements:
 
 def refuse_batches_without_data(settings: RunSettings) -> None:
     """Raise UserError where a part would never train, because its batches are larger than all that the run collects."""
-    collecting = min(settings.collection.last_epoch or settings.epochs, settings.epochs)
-    steps = collecting * settings.collection.steps_per_epoch
+    steps = settings.agent_steps
     for part in ("tokenizer", "world_model", "controller"):
         of_part = getattr(settings, part)
         if of_part is None or of_part.schedule.start_after_epoch >= settings.epochs:

@@ -1,10 +1,15 @@
 """When a run's checkpoints are saved, and what is in them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 
 import torch
 
+from m3.config.identity import config_hash
+from m3.config.schema import RunSettings
+from m3.files.atomic import Fence
+from m3.files.run_folder import checkpoint_folder
 from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.lease import Lease
 from m3.runs.manifest import understood
@@ -28,6 +33,11 @@ class CheckpointInterval:
         """Tell whether it is time, ``seconds`` after the last checkpoint, which took ``cost`` seconds."""
         late = seconds >= max(60 * self.minutes, cost / MOST_TIME)
         return late or (self.epochs is not None and epoch % self.epochs == 0)
+
+
+def checkpoints_of(run: Path, settings: RunSettings, lease: Fence | None = None) -> CheckpointFolder:
+    """Return the checkpoints in a run's folder that are of these settings."""
+    return CheckpointFolder(checkpoint_folder(run, settings), config_hash(settings), lease)
 
 
 def load_newest(folder: CheckpointFolder, trainer: Trainer, processes: Processes) -> bool:

@@ -11,10 +11,9 @@ from m3.errors import UserError
 from m3.files.atomic import atomic_file
 from m3.files.names import DIAGNOSIS, SCORES, SNAPSHOT
 from m3.files.run_folder import read_settings, write_settings
-from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.named_code import refuse_unnamed_code
 from m3.runs.processes import Processes
-from m3.runs.saving import load_newest
+from m3.runs.saving import checkpoints_of, load_newest
 from m3.runs.train import set_up, write_results
 from m3.training.trainer import Trainer
 
@@ -46,7 +45,7 @@ def take_snapshot(run: Path, output: Path, own_code: Sequence[Path | str] = ()) 
         raise UserError(f"{output} holds something else: a snapshot needs a folder of its own")
     settings = read_settings(run)
     refuse_unnamed_code(settings, own_code, run)
-    checkpoints = CheckpointFolder.of(run, settings)
+    checkpoints = checkpoints_of(run, settings)
     processes = Processes()
     with ExitStack() as resources:
         trainer = set_up(settings, torch.device("cpu"), perceptual=None, resources=resources)  # as nothing trains

@@ -14,8 +14,8 @@ from m3.config.plan import Plan
 from m3.config.schema import RunSettings
 from m3.config.yaml_files import read_yaml
 from m3.errors import UserError
-from m3.files import hdf5
-from m3.files.names import ANY_SETTINGS, SCORES, SCORES_FORMAT, WEIGHTS
+from m3.files.contents import read_returns
+from m3.files.names import ANY_SETTINGS, SCORES, WEIGHTS
 from m3.files.progress import ProgressRecord, read_progress
 from m3.files.run_folder import resolved_name
 from m3.runs.failure import cause_of_failure
@@ -123,10 +123,10 @@ def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> Run
 def _score(folder: Path) -> float | None:
     """The mean return of a run's final episodes; none where the file is damaged."""
     try:
-        content, _ = hdf5.read(folder / SCORES, SCORES_FORMAT)
+        returns, _ = read_returns(folder / SCORES)
     except UserError:
         return None
-    return float(content["returns"].mean())
+    return float(returns.mean())
 
 
 def _state(folder: Path, identity: str, progress: ProgressRecord | None) -> tuple[State, str]:

@@ -18,14 +18,13 @@ from m3.files.pretrained import refuse_other_weights
 from m3.files.run_folder import checkpoint_folder, refuse_other_settings
 from m3.nn.perceptual import load_lpips
 from m3.runs.beginning import begin
-from m3.runs.checkpoint import CheckpointFolder
 from m3.runs.failure import FailureRecord
 from m3.runs.lease import Lease
 from m3.runs.metrics import write_metrics
 from m3.runs.processes import Processes
 from m3.runs.progress import RunProgress
 from m3.runs.requirements import Requirements, folder_bytes, refuse_batches_without_data, size
-from m3.runs.saving import CheckpointInterval, Saver
+from m3.runs.saving import CheckpointInterval, Saver, checkpoints_of
 from m3.runs.stops import Stop, StopNow
 from m3.runs.weights import save_weights
 from m3.runs.workload import refuse_weeks_on_the_cpu, seconds_of_parts
@@ -92,7 +91,7 @@ def train(
         trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute)
         _expect(trainer, where, device, stop, progress)
         _say_start(trainer, folder, progress)
-        saver = Saver(CheckpointFolder.of(folder, settings, lease), interval, lease, progress, stop)
+        saver = Saver(checkpoints_of(folder, settings, lease), interval, lease, progress, stop)
         saver.restore(trainer, where)
         if trainer.epoch == 0:
             begin(trainer)

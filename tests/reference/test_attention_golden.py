@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from exercised import check_exercised
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,10 +22,6 @@ AGENT = FOLDER / "attention_vector_continuous.npz"
 Patch = pytest.MonkeyPatch
 
 
-class Called(Exception):
-    """A function was called that a golden file claims to cover."""
-
-
 @pytest.mark.parametrize(
     ("file", "function"),
     [
@@ -38,12 +35,7 @@ class Called(Exception):
     ],
 )
 def test_a_file_exercises_what_it_claims_to_cover(file: Path, function: str, monkeypatch: Patch) -> None:
-    def raise_called(*_: Any, **__: Any) -> None:
-        raise Called(function)
-
-    monkeypatch.setattr(function, raise_called)
-    with pytest.raises(Called):
-        verify_file(file)
+    check_exercised(file, function, monkeypatch)
 
 
 def neighbours(x: Tensor, phases: Phases) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exercised import check_exercised
 from torch import Tensor, nn
 
 import m3.tokenizers.image_fsq
@@ -27,10 +28,6 @@ AGENT = FOLDER / "attention_fsq_image_discrete.npz"
 Patch = pytest.MonkeyPatch
 
 
-class Called(Exception):
-    """A function was called that a golden file claims to cover."""
-
-
 @pytest.mark.parametrize(
     ("file", "function"),
     [
@@ -48,12 +45,7 @@ class Called(Exception):
     ],
 )
 def test_a_file_exercises_what_it_claims_to_cover(file: Path, function: str, monkeypatch: Patch) -> None:
-    def raise_called(*_: Any, **__: Any) -> None:
-        raise Called(function)
-
-    monkeypatch.setattr(function, raise_called)
-    with pytest.raises(Called):
-        verify_file(file)
+    check_exercised(file, function, monkeypatch)
 
 
 def bound_with(margin: float = 0.001, even_offset: float = 0.5, shift: Callable[[Tensor], Tensor] = torch.tan) -> Any:

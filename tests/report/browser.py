@@ -22,7 +22,8 @@ def inspect(page: Path, script: Path) -> dict[str, Any]:
     if browser is None:
         missing(f"a browser ({', '.join(BROWSERS)})")
     inspected = page.with_name(f"inspected-{page.name}")
-    inspected.write_text(page.read_text().replace("<head>", f"<head><script>{script.read_text()}</script>", 1))
+    scripts = Path(__file__).with_name("looking.js").read_text() + script.read_text()
+    inspected.write_text(page.read_text().replace("<head>", f"<head><script>{scripts}</script>", 1))
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,1000", "--virtual-time-budget=60000"]
     options += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={page.parent / 'browser'}"]
     command = [browser, *options, "--dump-dom", inspected.as_uri()]

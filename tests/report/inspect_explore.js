@@ -1,19 +1,5 @@
 // Runs inside the page to explore scores: chooses, sorts and switches as a reader would, and leaves what it found in the
 // document's title.
-const faults = [];
-window.addEventListener("error", event => faults.push(`error: ${event.message}`));
-window.addEventListener("unhandledrejection", event => faults.push(`rejection: ${event.reason}`));
-
-const wait = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds));
-
-async function eventually(condition) {
-    for (let tries = 0; tries < 100; tries++) {
-        const found = condition();
-        if (found) return found;
-        await wait(20);
-    }
-    return null;
-}
 
 /** All elements that match, also those in shadow roots. */
 function all(selector, root = document) {

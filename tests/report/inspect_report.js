@@ -1,18 +1,4 @@
 // Runs inside the report: opens every result as a reader would, and leaves what it found in the document's title.
-const faults = [];
-window.addEventListener("error", event => faults.push(`error: ${event.message}`));
-window.addEventListener("unhandledrejection", event => faults.push(`rejection: ${event.reason}`));
-
-const wait = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds));
-
-async function eventually(condition) {
-    for (let tries = 0; tries < 100; tries++) {
-        const found = condition();
-        if (found) return found;
-        await wait(20);
-    }
-    return null;
-}
 
 function isShown(element) {
     const box = element.getBoundingClientRect();

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from crashes import crashing
 from torch import Tensor
 from toy_runs import toy_settings
 
@@ -13,7 +14,6 @@ from m3.runs.evaluate import evaluate
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import train
 from m3.training.capture import Captured
-from m3.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -37,9 +37,7 @@ def test_inputs_are_read_at_fixed_places_and_outputs_are_the_callers_own() -> No
     ("task", "changes"),
     [("all_modalities", {}), ("vector", {"controller": {"separate_networks": True, "critic_warmup_epochs": 3}})],
 )
-def test_a_captured_run_that_crashes_is_the_run_as_it_is(
-    task: str, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_captured_run_that_crashes_is_the_run_as_it_is(task: str, changes: dict[str, Any], tmp_path: Path) -> None:
     """Over the end of the critic's warm-up, where the step takes another form."""
     settings = toy_settings(task, epochs=7, **changes)
     interval = CheckpointInterval(minutes=60, epochs=2)
@@ -48,17 +46,8 @@ def test_a_captured_run_that_crashes_is_the_run_as_it_is(
         assert train(settings, tmp_path / name, device="cpu", interval=interval, graphs=graphs)
 
     run("whole", graphs=False)
-    run_epoch = Trainer.run_epoch
-
-    def crash_or_run(trainer: Trainer, progress: Any) -> None:
-        if trainer.epoch == 5:
-            raise KeyboardInterrupt
-        run_epoch(trainer, progress)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run_epoch", crash_or_run)
-        with pytest.raises(KeyboardInterrupt):
-            run("captured", graphs=True)
+    with crashing(6, KeyboardInterrupt):
+        run("captured", graphs=True)
     run("captured", graphs=True)
     for name in ("whole", "captured"):
         evaluate(tmp_path / name, 3)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch._inductor.cpp_builder
 from components import missing
+from crashes import crashing
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.testing import assert_close
 from toy_runs import toy_settings, toy_trainer
@@ -22,7 +23,6 @@ from m3.runs.progress import finish
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import train
 from m3.seeding import randomness
-from m3.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 TASK = "multi_discrete"
@@ -83,23 +83,12 @@ def test_the_authors_values_are_met_by_compiled_layers(name: str, monkeypatch: p
 
 
 @pytest.mark.parametrize("graphs", [False, True])
-def test_a_compiled_run_that_crashes_is_the_run_that_does_not(
-    graphs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compiled_run_that_crashes_is_the_run_that_does_not(graphs: bool, tmp_path: Path) -> None:
     settings = toy_settings(TASK, compile="default")
     interval = CheckpointInterval(minutes=60, epochs=1)
     assert train(settings, tmp_path / "whole", device="cpu", interval=interval)
-    run_epoch = Trainer.run_epoch
-
-    def crash_or_run(trainer: Trainer, progress: Any) -> None:
-        if trainer.epoch == 3:
-            raise KeyboardInterrupt
-        run_epoch(trainer, progress)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run_epoch", crash_or_run)
-        with pytest.raises(KeyboardInterrupt):
-            train(settings, tmp_path / "crashed", device="cpu", interval=interval, graphs=graphs)
+    with crashing(4, KeyboardInterrupt):
+        train(settings, tmp_path / "crashed", device="cpu", interval=interval, graphs=graphs)
     assert train(settings, tmp_path / "crashed", device="cpu", interval=interval, graphs=graphs)
     for name in ("whole", "crashed"):
         evaluate(tmp_path / name, 3)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from crashes import crashing
 from toy_runs import FSQ, toy_settings
 
 from m3.checks.comparison import SCORES, run_differences
@@ -18,17 +19,11 @@ from m3.files import hdf5
 from m3.files.names import METRICS, WEIGHTS
 from m3.files.run_folder import resolved_name
 from m3.runs.evaluate import evaluate
-from m3.runs.progress import RunProgress
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import train
 from m3.runs.weights import load_weights
-from m3.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-
-
-class Crash(BaseException):
-    """The process is gone, as far as training can tell."""
 
 
 def run(settings: RunSettings, folder: Path) -> None:
@@ -38,17 +33,8 @@ def run(settings: RunSettings, folder: Path) -> None:
 
 def crash(settings: RunSettings, folder: Path, epoch: int) -> None:
     """Crash at the beginning of an epoch."""
-    run_epoch = Trainer.run_epoch
-
-    def crash_or_run(trainer: Trainer, progress: RunProgress) -> None:
-        if trainer.epoch + 1 == epoch:
-            raise Crash
-        run_epoch(trainer, progress)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "run_epoch", crash_or_run)
-        with pytest.raises(Crash):
-            run(settings, folder)
+    with crashing(epoch):
+        run(settings, folder)
 
 
 def differences(settings: RunSettings, one: Path, other: Path) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crashes import crashing
 from toy_runs import train_in_folder
 
 from m3.checks.comparison import run_differences
@@ -15,10 +16,8 @@ from m3.config.loading import load_run
 from m3.config.schema import RunSettings
 from m3.runs.evaluate import evaluate
 from m3.runs.loading import load
-from m3.runs.progress import RunProgress
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import train
-from m3.training.trainer import Trainer
 from m3.watch.streams import play, play_imagined
 
 CASES = [
@@ -28,10 +27,6 @@ CASES = [
     ("dmc500k", "attention", "cartpole-balance"),
     ("craftax1m", "attention", "Craftax-Symbolic-v1"),
 ]
-
-
-class Crash(BaseException):
-    """The process is gone, as far as training can tell."""
 
 
 def short(run: Run) -> RunSettings:
@@ -53,27 +48,16 @@ def short(run: Run) -> RunSettings:
     return RunSettings.model_validate(merge([settings, changes]))
 
 
-def crash(settings: RunSettings, folder: Path, epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def crash(settings: RunSettings, folder: Path, epoch: int) -> None:
     """Train with checkpoints after every epoch until one begins in which the process is gone."""
-    run_epoch = Trainer.run_epoch
-
-    def crash_or_run(trainer: Trainer, progress: RunProgress) -> None:
-        if trainer.epoch + 1 == epoch:
-            raise Crash
-        run_epoch(trainer, progress)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run_epoch", crash_or_run)
-        with pytest.raises(Crash):
-            train(settings, folder, device="cpu", interval=CheckpointInterval(minutes=60, epochs=1))
+    with crashing(epoch):
+        train(settings, folder, device="cpu", interval=CheckpointInterval(minutes=60, epochs=1))
 
 
 @pytest.mark.parametrize(("benchmark", "variant", "task"), CASES, ids=lambda value: value)
-def test_a_run_is_continued_exactly_and_dreams(
-    benchmark: str, variant: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_continued_exactly_and_dreams(benchmark: str, variant: str, task: str, tmp_path: Path) -> None:
     settings = short(Run(benchmark, variant, task, 0))
-    crash(settings, tmp_path / "crashed", 4, monkeypatch)
+    crash(settings, tmp_path / "crashed", 4)
     for name in ("whole", "crashed"):
         train_in_folder(tmp_path / name, settings)
         evaluate(tmp_path / name, 1)
