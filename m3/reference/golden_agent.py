@@ -24,7 +24,7 @@ from m3.config.schema import Retention as RetentionSettings
 from m3.config.simulators import ToyEnvironment
 from m3.nn.distributions import Uniforms
 from m3.nn.precision import tf32_products
-from m3.reference.golden import GoldenFile
+from m3.reference.golden_file import GoldenFile
 from m3.reference.golden_tokenizer import image_quantities, image_settings
 from m3.reference.weights import from_reference
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, ObservationSpec

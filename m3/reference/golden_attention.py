@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from m3.nn import attention
-from m3.reference.golden import GoldenFile
+from m3.reference.golden_file import GoldenFile
 
 
 def attention_quantities(golden: GoldenFile) -> Iterator[tuple[str, Tensor]]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from m3.data.replay import Replay
-from m3.reference.golden import Comparison, GoldenFile, compare_absolute, compare_relative
 from m3.reference.golden_agent import Loaded, load_agent, read_windows
+from m3.reference.golden_file import Comparison, GoldenFile, compare_absolute, compare_relative
 from m3.reference.golden_training import train_one_step
 from m3.reference.weights import from_reference
 from m3.seeding import Randomness, randomness

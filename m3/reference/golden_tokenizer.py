@@ -17,7 +17,7 @@ from m3.config.schema import (
     VectorQuantizer,
 )
 from m3.nn import fsq
-from m3.reference.golden import GoldenFile
+from m3.reference.golden_file import GoldenFile
 from m3.reference.weights import LEVELS
 from m3.tokenizers.autoencoder import Autoencoder
 from m3.tokenizers.base import ImageTokenizer

@@ -17,8 +17,8 @@ from m3.agent.encoders import actions_to_classes
 from m3.data.replay import Replay, Rows
 from m3.data.samplers import PrioritizedSampler, UniformSampler
 from m3.nn.distributions import Uniforms
-from m3.reference.golden import VALUE_TOLERANCE, Comparison, GoldenFile, compare_absolute, compare_relative
 from m3.reference.golden_agent import Loaded, load_agent, read_actions, read_observations
+from m3.reference.golden_file import VALUE_TOLERANCE, Comparison, GoldenFile, compare_absolute, compare_relative
 from m3.reference.weights import from_reference
 from m3.seeding import randomness
 from m3.training.component import Component

@@ -14,8 +14,8 @@ from m3.config.schema import RunSettings
 from m3.config.simulators import DmcEnvironment, EnvironmentSettings, GymnasiumEnvironment
 from m3.environments import make_environment
 from m3.files.run_folder import resolved_name
-from m3.reference.golden import GoldenFile
 from m3.reference.golden_agent import load_agent, read_actions, read_observations
+from m3.reference.golden_file import GoldenFile
 from m3.specs import DiscreteActions
 from m3.world_model.losses import WorldModelBatch, world_model_losses
 

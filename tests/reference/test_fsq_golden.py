@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import m3.tokenizers.image_fsq
 from m3.config.schema import FiniteScalarQuantizer, Schedule
 from m3.nn import fsq
-from m3.reference.golden import GoldenFile, verify_file
+from m3.reference.golden import verify_file
+from m3.reference.golden_file import GoldenFile
 from m3.reference.golden_tokenizer import image_settings
 from m3.reference.weights import from_reference
 from m3.specs import ModalitySpec, ObservationSpec

@@ -9,7 +9,8 @@ import torch
 
 import m3.reference.golden
 from m3.errors import UserError
-from m3.reference.golden import GoldenFile, compare, verify_file
+from m3.reference.golden import verify_file
+from m3.reference.golden_file import GoldenFile, compare
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

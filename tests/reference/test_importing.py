@@ -12,8 +12,8 @@ from toy_runs import toy_settings
 from m3.agent.agent import Agent
 from m3.errors import UserError
 from m3.reference import importing
-from m3.reference.golden import GoldenFile
 from m3.reference.golden_agent import small_agent
+from m3.reference.golden_file import GoldenFile
 from m3.reference.importing import import_weights
 from m3.reference.weights import from_reference
 from m3.runs.weights import load_weights
