@@ -1,4 +1,4 @@
-# make quickstart | test | slurm-test | slurm-rehearsal | gpu-report | lint | site | package | lock | schemas
+# make quickstart | test | test-all | slurm-test | slurm-rehearsal | gpu-report | lint | site | package | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
@@ -19,12 +19,14 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --dist loadgroup --durations 10 --ignore tests/slurm
 
-.PHONY: help setup quickstart test slurm-test slurm-rehearsal gpu-report lint site package lock schemas
+.PHONY: help setup quickstart test test-all slurm-test slurm-rehearsal gpu-report lint site package lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
-	@echo "make test         run the tests"
+	@echo "make test         run the tests that are quick (minutes)"
+	@echo "make test-all     run all tests but those of Slurm"
 	@echo "make slurm-test   run the tests on a Slurm of this machine (root; Debian packages slurm-wlm and munge)"
 	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (half an hour)"
 	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, 20 minutes of training, into build/gpu-report"
@@ -55,7 +57,10 @@ quickstart: $(INSTALLED)
 	@echo "  $(BIN)/m3 inspect FILE shows what is in an .h5 file"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --durations 10 --ignore tests/slurm
+	$(PYTEST) -m "not slow"
+
+test-all: $(INSTALLED)
+	$(PYTEST)
 
 slurm-test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 5 tests/slurm

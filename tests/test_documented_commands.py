@@ -44,7 +44,7 @@ NEEDS = {
         r"snakemake .*workflow/profiles/gpus",
         r"snakemake.*m3/Breakout",
     ),
-    "a cluster": (r"snakemake --profile slurm", r"make slurm", r"make lint test slurm-test"),
+    "a cluster": (r"snakemake --profile slurm", r"make slurm", r"make lint test-all slurm-test"),
     "the internet": (
         r"pip install",
         r"conda env",

@@ -155,7 +155,7 @@ def from_reference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
 
 
 def unused_in_reference(agent: Agent) -> int:
-    """List the parameters that the reference's world model has beyond ours and never uses.
+    """Count the parameters that the reference's world model has beyond ours and never uses.
 
     With retention one more observation head per modality, with attention a token's table and output layer; the
     projection of image codes where there are no images, and that of continuous actions where they enter as tokens.

@@ -1,6 +1,6 @@
 """Training, acting, checkpoints, timing and diagnosis on a CUDA device without values, and what makes them fail there.
 
-Every case is a process of its own, as torch learns of its devices once.
+They run in processes of their own, as torch learns of its devices once.
 """
 
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from components import missing
+
+pytestmark = pytest.mark.slow
 
 CEILINGS = json.loads(Path(__file__).with_name("kernel_ceilings.json").read_text())
 """Benchmark and variant -> component -> kernels of a step at the paper's sizes, by ``bench --kernels``, rounded up."""
@@ -34,35 +36,38 @@ FAULTS = {
 """What is planted: a function, what takes the place of its result, and what the error names."""
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+CASES = {
+    "atari100k": ("atari100k", "m3", "fp32"),
+    "dmc500k": ("dmc500k", "m3", "tf32"),
+    "craftax1m": ("craftax1m", "m3", "bf16"),
+    "simulus-a": ("atari100k", "simulus-a", "bf16"),
+    "attention": ("dmc500k", "attention", "fp32"),
+}
+"""Name -> benchmark, variant and precision of what is rehearsed."""
+REHEARSALS = Path(__file__).with_name("rehearsals.py")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600)
     if "g++ is missing" in result.stderr:
         missing("g++")
+    assert result.returncode == 0, result.stderr
     return result
 
 
-def rehearse(benchmark: str, variant: str, precision: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    return run(
-        f"import sys, torch\nfrom m3.bench.fake import rehearsal\n{before}\n"
-        f"sys.argv[1:] = [{benchmark!r}, {variant!r}, {precision!r}]\nrehearsal.main()"
-    )
+@pytest.fixture(scope="module")
+def rehearsals() -> dict[str, tuple[list[str], str]]:
+    """By case or fault: what was done, and the error that ended it, if any."""
+    faulty = {fault: (*CASES["dmc500k"], *planted[:2]) for fault, planted in FAULTS.items()}
+    return json.loads(run(str(REHEARSALS), json.dumps(CASES | faulty)).stdout)
 
 
-@pytest.mark.parametrize(
-    ("benchmark", "variant", "precision"),
-    [
-        ("atari100k", "m3", "fp32"),
-        ("dmc500k", "m3", "tf32"),
-        ("craftax1m", "m3", "bf16"),
-        ("atari100k", "simulus-a", "bf16"),
-        ("dmc500k", "attention", "fp32"),
-    ],
-)
-def test_everything_runs_on_a_device_whose_values_nobody_reads(benchmark: str, variant: str, precision: str) -> None:
-    result = rehearse(benchmark, variant, precision)
-    assert result.returncode == 0, result.stderr
-    done = dict(line.split(": ", 1) for line in result.stdout.splitlines())
-    parts = ["tokenizer"] * (benchmark == "atari100k") + ["world_model", "controller"]
+@pytest.mark.parametrize("case", CASES)
+def test_everything_runs_on_a_device_whose_values_nobody_reads(case: str, rehearsals: dict) -> None:
+    lines, error = rehearsals[case]
+    assert error == ""
+    done = dict(line.split(": ", 1) for line in lines)
+    parts = ["tokenizer"] * (CASES[case][0] == "atari100k") + ["world_model", "controller"]
     assert {f"train the {part} after loading" for part in parts} <= done.keys()
     assert {"collect", "explore", "burn in", "evaluate", "save", "load", "diagnose"} <= done.keys()
     assert "downloads in []" in done["time the controller"]
@@ -70,24 +75,16 @@ def test_everything_runs_on_a_device_whose_values_nobody_reads(benchmark: str, v
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_an_error(fault: str) -> None:
-    target, result, named = FAULTS[fault]
-    module, name = target.rsplit(".", 1)
-    plant = (
-        f"import m3.{module} as module\noriginal = module.{name}\n"
-        f"def faulty(*args):\n    result = original(*args)\n    return {result}\n"
-        f"module.{name} = faulty"
-    )
-    found = rehearse("dmc500k", "m3", "fp32", plant)
-    assert found.returncode != 0
-    assert named in found.stderr.splitlines()[-1]
+def test_a_planted_fault_is_an_error(fault: str, rehearsals: dict) -> None:
+    _, error = rehearsals[fault]
+    assert error
+    assert FAULTS[fault][2] in error.splitlines()[-1]
 
 
 def counts_of(benchmark: str, variant: str, *options: str) -> dict[str, dict]:
     named = ["--benchmark", benchmark, "--variant", variant]
     arguments = ["bench", "--kernels", *named, "--stored-steps", "600", "--json", *options]
-    result = run(f"from m3.cli import main; main({arguments!r})")
-    assert result.returncode == 0, result.stderr
+    result = run("-m", "m3", *arguments)
     return {count["part"]: count for count in json.loads(result.stdout)["counts"]}
 
 
@@ -109,10 +106,11 @@ def test_recomputing_layers_takes_a_fraction_of_the_memory_and_a_quarter_more_ke
 
 def test_live_memory_is_what_tensors_hold_at_once() -> None:
     result = run(
+        "-c",
         "import torch\nfrom m3.bench.fake.device import CUDA, fake_cuda\nfrom m3.bench.memory import LiveMemory\n"
         "with fake_cuda(), LiveMemory() as memory:\n"
         "    kept = torch.zeros(1000, device=CUDA)\n    view = kept[10:].view(-1)\n"
         "    freed = kept + 1\n    del freed\n    again = kept * 2\n    print(memory.live, memory.peak)\n"
-        "    del kept, again\n    print(memory.live, memory.peak)\n    del view\n    print(memory.live, memory.peak)"
+        "    del kept, again\n    print(memory.live, memory.peak)\n    del view\n    print(memory.live, memory.peak)",
     )
     assert result.stdout.split() == ["8000", "8000", "4000", "8000", "0", "8000"], result.stderr

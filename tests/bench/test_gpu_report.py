@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_everything_is_measured_and_what_is_left_out_is_said(folder: Path) -> None:
     records = {record["name"]: record for record in json.loads((folder / "report.json").read_text())}
     left_out = {name: record["reason"] for name, record in records.items() if record["state"] != "done"}
@@ -45,6 +46,7 @@ def test_everything_is_measured_and_what_is_left_out_is_said(folder: Path) -> No
     assert "| exact resume atari100k | the same bits |" in page
 
 
+@pytest.mark.slow
 def test_steps_are_timed_in_all_precisions_and_ways(folder: Path) -> None:
     with (folder / "timings.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["benchmark"] == "dmc500k"]
@@ -54,6 +56,7 @@ def test_steps_are_timed_in_all_precisions_and_ways(folder: Path) -> None:
     assert all(float(row["seconds"]) > 0 and float(row["peak_memory_gb"]) > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped(folder: Path) -> None:
     """With one measurement missing and one failed, these two are made, and no other."""
     records = folder / "records"

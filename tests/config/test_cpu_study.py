@@ -56,6 +56,7 @@ def test_faults_differ_from_the_agent_in_nothing_else(faults: Plan) -> None:
     assert all(content == contents[0] for content in contents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["study", "faults"])
 def test_the_numbers_of_the_page_come_from_the_episodes(name: str, request: pytest.FixtureRequest) -> None:
     plan: Plan = request.getfixturevalue(name)

@@ -49,6 +49,7 @@ def call(project: Path, *arguments: str, **variables: str) -> subprocess.Complet
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_games_are_trained_for_their_minutes_scored_and_shown(project: Path) -> None:
     """One that takes longer, and one that ends before. Time is up after so many epochs, however quick they are."""
     stops = project / "m3/runs/stops.py"

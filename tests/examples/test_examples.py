@@ -60,6 +60,7 @@ def documented_commands() -> list[str]:
     return [line.strip() for line in block[0].splitlines()]
 
 
+@pytest.mark.slow
 def test_an_environment_of_ones_own_as_documented(tmp_path: Path) -> None:
     for part in PARTS:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,35 +1,31 @@
 """The figures of the published scores and the page that shows them, made by the workflow and opened in a browser."""
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from browser import inspect
+from projects import Project, copy_project
 
 from m3.analysis import catalog
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("config", "envs", "m3", "results/published", "workflow")
-
-
-def snakemake(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "snakemake", "paper_figures", "--quiet", "all", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+EXPERIMENT = """\
+name: own
+runs: []
+scores: published
+statistics: {repetitions: 50, band_repetitions: 20}
+"""
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the project in which paper_figures was made and nothing can import torch."""
-    folder = tmp_path_factory.mktemp("project")
-    for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "torch.py").write_text("raise ImportError('figures need no torch')\n")
-    snakemake(folder, "--cores", "2")
-    snakemake(folder, "--report", "report.html")
-    return folder
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    (project.folder / "config/own.yaml").write_text(EXPERIMENT)
+    (project.folder / "torch.py").write_text("raise ImportError('figures need no torch')\n")
+    made = project.snakemake("paper_figures", "--cores", "2")
+    assert made.returncode == 0, made.stderr
+    return project
 
 
 def expected_files() -> set[str]:
@@ -43,8 +39,10 @@ def expected_files() -> set[str]:
     return files
 
 
-def test_paper_figures_are_all_made(project: Path) -> None:
-    made = {str(path.relative_to(project / "figures")) for path in (project / "figures").rglob("*.*")}
+@pytest.mark.slow
+def test_paper_figures_are_all_made(project: Project) -> None:
+    figures = project.folder / "figures"
+    made = {str(path.relative_to(figures)) for path in figures.rglob("*.*")}
     assert made == expected_files()
 
 
@@ -53,9 +51,13 @@ def test_every_table_and_page_has_a_caption() -> None:
     assert {entry.name for entry in entries} <= {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
 
 
-def test_report_in_a_browser(project: Path) -> None:
+@pytest.mark.slow
+def test_report_in_a_browser(project: Project) -> None:
     """The page loads without errors, every figure and table can be seen, every link leads to an entry."""
-    found = inspect(project / "report.html", Path(__file__).with_name("inspect_report.js"))
+    reported = project.snakemake("--report", "report.html")
+    assert reported.returncode == 0, reported.stderr
+    assert "warning" not in reported.stderr.lower()
+    found = inspect(project.folder / "report.html", Path(__file__).with_name("inspect_report.js"))
     assert found["faults"] == []
     shown = {name for name in expected_files() if name.endswith((".png", ".html"))}
     assert {name.removeprefix("figures/") for name in found["results"]} == shown

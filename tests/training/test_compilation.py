@@ -41,6 +41,7 @@ def losses_of_a_step(**changes: Any) -> dict[str, torch.Tensor]:
     return trainer.components["controller"].step(randomness(CPU, 1), epoch=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 3e-2)])
 def test_a_compiled_step_is_the_step_up_to_rounding(precision: str, tolerance: float) -> None:
     eager, compiled = (losses_of_a_step(precision=precision, compile=mode) for mode in ("none", "default"))
@@ -69,6 +70,7 @@ def test_compiled_runs_are_others_and_captured_ones_are_not() -> None:
         toy_settings(TASK, compile="graphs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vector_continuous", "training_step/vector_continuous"])
 def test_the_authors_values_are_met_by_compiled_layers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make = RetNet.__init__
@@ -82,6 +84,7 @@ def test_the_authors_values_are_met_by_compiled_layers(name: str, monkeypatch: p
     assert [c for c in comparisons if not c.met] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graphs", [False, True])
 def test_a_compiled_run_that_crashes_is_the_run_that_does_not(graphs: bool, tmp_path: Path) -> None:
     settings = toy_settings(TASK, compile="default")

@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 
+import pytest
 from projects import Project
 
 EXPERIMENT = """\
@@ -25,6 +26,7 @@ resources: {atari100k: {train: {gpu: 0}, evaluate: {gpu: 0}}}
 """
 
 
+@pytest.mark.slow
 def test_a_game_is_trained_scored_and_shown_beside_the_published_scores(real_project: Project) -> None:
     folder = real_project.folder
     (folder / "config/own.yaml").write_text(EXPERIMENT)

@@ -3,7 +3,9 @@
 import atexit
 import gc
 import os
+import logging
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -48,6 +50,18 @@ from m3.config.plan import load_experiment
 from m3.errors import UserError
 from m3.files.names import AGGREGATES, AGGREGATES_CSV, DIAGNOSIS, LOGS, METRICS, SCORE_TABLE, SCORES, SETTINGS, WEIGHTS
 from m3.files.pretrained import PRETRAINED
+
+
+def stop(number, frame):
+    """Ctrl-C: say in one line what Snakemake would in many, and let it end its jobs."""
+    print("stopping, once the running jobs have ended; give the same command again to continue", file=sys.stderr)
+    logging.disable()
+    sys.excepthook = lambda *_: None
+    raise KeyboardInterrupt
+
+
+if not workflow.remote_exec:
+    signal.signal(signal.SIGINT, stop)
 
 gc.freeze()  # what is imported stays: the collector need not look through it again and again
 

@@ -1,11 +1,9 @@
 """Run all GPU work on the fake device: it fails if a tensor stays on the host or if anything reads a value."""
 
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from m3.agent.policy import Policy
 from m3.bench.fake.device import CUDA, Traffic, fake_cuda
@@ -81,14 +79,12 @@ class _InRandomEnvironments(LoadedAgent):
         return RandomEnvironment(self.settings.environment.family)
 
 
-def main() -> None:
-    """Rehearse a benchmark's tiny runs of a variant and a precision, from the command line; prints what was done."""
-    benchmark, variant, precision = sys.argv[1:]
-    settings = bench_settings(benchmark, variant, precision=cast(Precision, precision), size="tiny")
-    for name, traffic in rehearse(settings):
+def main(benchmark: str, variant: str, precision: Precision) -> None:
+    """Rehearse a benchmark's tiny runs of a variant, two training steps of each part at a time; print what was done."""
+    content = bench_settings(benchmark, variant, precision=precision, size="tiny").model_dump()
+    for part in COMPONENTS:
+        if content[part] is not None:
+            content[part]["schedule"]["steps_per_epoch"] = 2
+    for name, traffic in rehearse(RunSettings.model_validate(content)):
         places = sorted(set(traffic.downloads))
         print(f"{name}: {len(traffic.uploads)} uploads, {traffic.captures} captures, downloads in {places}")
-
-
-if __name__ == "__main__":
-    main()
