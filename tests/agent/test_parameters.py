@@ -9,6 +9,7 @@ from torch import nn
 from toy_runs import toy_agent
 
 from m3.agent.agent import Agent
+from m3.cli import main
 from m3.config.experiment import Run
 from m3.config.loading import load_run
 from m3.reference.weights import unused_in_reference
@@ -68,6 +69,22 @@ def test_parameter_counts_of_the_paper_and_of_simulus_a(
     if in_reference is not None:
         assert count(agent.world_model) + unused_in_reference(agent) == in_reference
     assert count(agent.actor_critic) == controller
+
+
+@pytest.mark.parametrize(
+    ("words", "beside"),
+    [
+        (["dmc500k", "cartpole-swingup", "m3"], True),
+        (["dmc500k", "cartpole-swingup", "tiny"], False),
+        (["toy", "vector", "m3"], False),
+    ],
+)
+def test_the_reference_is_shown_beside_agents_that_it_has(
+    words: list[str], beside: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark, task, variant = words
+    assert main(["describe", "--benchmark", benchmark, "--task", task, "--variant", variant]) == 0
+    assert ("in the reference" in capsys.readouterr().out) is beside
 
 
 def count(module: nn.Module) -> int:

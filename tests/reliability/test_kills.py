@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from projects import Project, copy_project
 from trained import SETTINGS, assert_same, train
 
@@ -32,6 +33,7 @@ final_episodes: 2
 TARGET = "results/runs/toy/m3/image/seed-0"
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_of_every_kind_leave_no_trace(tmp_path: Path) -> None:
     said: list[str] = []
     settings = load_run(Run("toy", "m3", "all_modalities", 0))
@@ -52,6 +54,7 @@ def test_of_two_processes_one_trains(tmp_path: Path, undisturbed: Path) -> None:
     assert_same(undisturbed, tmp_path)
 
 
+@pytest.mark.slow
 def test_snakemake_is_killed_and_started_again(tmp_path: Path) -> None:
     """First Snakemake alone, whose training goes on by itself; then Snakemake with all its processes."""
     project = copy_project(tmp_path / "project")

@@ -166,6 +166,28 @@ def test_mistakes_in_the_workflow(project: Project, arguments: tuple[str, ...], 
     assert expected in lines[0]
 
 
+def test_a_misspelt_experiment(project: Project) -> None:
+    result = project.snakemake("-n", configfile="config/onw.yaml")
+    assert result.returncode != 0
+    [last] = [line for line in result.stderr.splitlines() if not line.startswith("Using ")]
+    assert last == "error: there is no file config/onw.yaml, given as --configfile: did you mean config/own.yaml?"
+
+
+@pytest.mark.parametrize("place", ["workflow/Snakefile", "m3/cli/train.py"])
+def test_ctrl_c_in_the_workflow(place: str, project: Project) -> None:
+    """While it plans, and while a job runs: Snakemake and its jobs get the signal, as from a terminal."""
+    file = project.folder / place
+    interrupting = "import os, signal, time\nos.killpg(0, signal.SIGINT)\ntime.sleep(60)\n"
+    file.write_text(file.read_text() + interrupting)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "runs", "--configfile", "config/own.yaml"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=project.folder, start_new_session=True, text=True, **pipes) as run:
+        lines = run.communicate(timeout=120)[1].splitlines()
+    assert run.returncode != 0
+    assert lines[-1] == "stopping, once the running jobs have ended; give the same command again to continue"
+    assert not [line for line in lines if "Error" in line or "Traceback" in line]
+
+
 def test_settings_and_seeds_from_the_command_line_of_the_workflow(project: Project) -> None:
     """They make runs of their own; what is there stays."""
     changed = project.snakemake("runs", "--cores", "2", "--config", "set=controller.discount=0.98 precision=bf16")
