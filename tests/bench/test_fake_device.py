@@ -48,7 +48,7 @@ REHEARSALS = Path(__file__).with_name("rehearsals.py")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600)
+    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=1800)
     if "g++ is missing" in result.stderr:
         missing("g++")
     assert result.returncode == 0, result.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 
+from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.sourcecache import LocalSourceFile
 
@@ -59,6 +60,13 @@ def stop(number, frame):
     sys.excepthook = lambda *_: None
     raise KeyboardInterrupt
 
+
+def is_news(record):
+    """`--report` warns of every file that was not made yet, or that came without Snakemake's records."""
+    return not record.getMessage().startswith("Missing metadata for file")
+
+
+logger.addFilter(is_news)
 
 if not workflow.remote_exec:
     signal.signal(signal.SIGINT, stop)
