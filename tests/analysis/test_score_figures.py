@@ -76,7 +76,7 @@ def test_figures_of_published_scores_are_legible(
         assert_legible(figure, monkeypatch)
 
 
-@pytest.mark.parametrize("count", [2, 12, 25])
+@pytest.mark.parametrize("count", [2, 12, pytest.param(25, marks=pytest.mark.slow)])
 def test_any_number_of_methods_is_legible(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     names = read_methods("atari100k")
     assert len(names) > 25

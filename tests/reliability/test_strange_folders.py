@@ -181,6 +181,7 @@ def test_a_finished_run_has_no_record_of_a_failure(tmp_path: Path, content: str 
     assert not (tmp_path / FAILURE).exists()
 
 
+@pytest.mark.slow
 def test_who_is_no_longer_wanted_leaves_with_status_4(undisturbed: Path, tmp_path: Path) -> None:
     """A real process is stopped at a save; its lease grows old; another trains the run to its end; it wakes up."""
     run = tmp_path / "run"
