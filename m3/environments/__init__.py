@@ -73,18 +73,19 @@ def make_environments(
         task: one of ``valid_tasks(settings)``.
         mode: training and test differ in Atari only.
         count: how many.
-        workers: processes that step them, at most one for each environment; 1: this process does.
+        workers: processes that step them, at most one for each environment; 1: this process does, as it always does
+            where one compiled function steps all (Craftax).
 
     Raises:
         UserError: the task does not exist, or the family's simulator is not installed.
     """
+    module = _FAMILIES[settings.family].batch
+    if module is not None and count > 1:
+        return cast(VectorEnvironment, _import(settings, module).make_batch(settings, task, count))
     if min(workers, count) > 1:
         from m3.environments.workers import WorkerEnvironments
 
         return WorkerEnvironments(settings, task, mode, count, min(workers, count))
-    module = _FAMILIES[settings.family].batch
-    if module is not None and count > 1:
-        return cast(VectorEnvironment, _import(settings, module).make_batch(settings, task, count))
     return SerialEnvironments(partial(make_environment, settings, task, mode), count)
 
 

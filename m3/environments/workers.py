@@ -57,9 +57,8 @@ class WorkerEnvironments(VectorEnvironment):
                 worker = _Worker(settings, task, mode, len(range(first, count, workers)))
                 self._open.callback(worker.close)
                 self._workers.append(worker)
-            self.observation_spec, self.action_spec, self.frames_per_step = [
-                worker.receive() for worker in self._workers
-            ][0]
+            specs = [worker.receive() for worker in self._workers]
+            self.observation_spec, self.action_spec, self.frames_per_step = specs[0]
         except BaseException:
             self.close()
             raise

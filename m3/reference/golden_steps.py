@@ -15,6 +15,7 @@ from m3.reference.weights import from_reference
 from m3.seeding import Randomness, randomness
 from m3.training.component import WHOLE, Component, Drawn
 from m3.training.components import TokenizerComponent, WorldModelComponent
+from m3.training.device_replay import DeviceReplay
 from m3.training.replay_tokens import ReplayTokens
 from m3.world_model.losses import WorldModelBatch
 
@@ -62,7 +63,7 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
 def _world_model_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded = load_agent(golden)
     replay = _empty_replay(loaded)
-    tokens = ReplayTokens(loaded.agent.tokenizer, replay, golden.device)
+    tokens = ReplayTokens(loaded.agent.tokenizer, DeviceReplay(replay, golden.device))
     component = _SameWindows(loaded.agent, loaded.settings, replay, tokens, golden.device)
     component.windows = read_windows(golden, loaded)
     losses = ["loss", "observation_loss", "reward_loss", "end_loss", "curiosity_loss"]
