@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 4096
 
 
 class Windows(NamedTuple):
-    """B windows of T steps on the device, as :class:`m3.data.replay.Batch`; on the host, rows and which of them exist."""
+    """Windows on the device, as :class:`m3.data.replay.Batch` has them; on the host, their rows and which exist."""
 
     rows: np.ndarray
     present: np.ndarray
