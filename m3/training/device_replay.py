@@ -59,14 +59,16 @@ class DeviceReplay:
             self._tables.clear()
             batch = self.replay.gather(ids, before, length, modalities)
             observations = {name: upload(values, self.device) for name, values in batch.observations.items()}
-            others = (upload(v, self.device) for v in (batch.actions, batch.rewards, batch.terminated, batch.mask))
-            return Windows(batch.rows, batch.mask, observations, *others)
-        rows, mask = self.replay.window_rows(ids, before, length)
-        slots = upload(np.where(mask, rows % self.replay.num_slots, self.replay.num_slots), self.device)
+            arrays = (batch.actions, batch.rewards, batch.terminated, batch.mask)
+            actions, rewards, terminated, mask = (upload(array, self.device) for array in arrays)
+            return Windows(batch.rows, batch.mask, observations, actions, rewards, terminated, mask)
+        rows, present = self.replay.window_rows(ids, before, length)
+        slots = upload(np.where(present, rows % self.replay.num_slots, self.replay.num_slots), self.device)
         tables = self._followed()
         observations = {name: tables[OBSERVATION + name][slots] for name in modalities}
-        others = (tables[name][slots] for name in ("actions", "rewards", "terminated"))
-        return Windows(rows, mask, observations, *others, upload(mask, self.device))
+        actions, rewards, terminated = (tables[name][slots] for name in ("actions", "rewards", "terminated"))
+        mask = upload(present, self.device)
+        return Windows(rows, present, observations, actions, rewards, terminated, mask)
 
     def observations_at(self, rows: np.ndarray, modality: str) -> Tensor:
         """Return one modality's observations of stored rows: rows' shape + (...)."""
