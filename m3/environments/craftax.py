@@ -29,7 +29,7 @@ class Game(NamedTuple):
     """key -> key, state, observation"""
     step: Callable[[jax.Array, Any, int], Any]
     """key, state, action -> key, state, observation, reward, terminated, ended"""
-    step_some: Callable[[jax.Array, Any, np.ndarray, np.ndarray], Any]
+    step_some: Callable[..., Any]
     """the same of n games at once, with the axis n first everywhere, and a mask (n,): key and state of others stay"""
     actions: int
     action_names: tuple[str, ...]
@@ -153,7 +153,7 @@ def compiled_game() -> Game:
         return *kept, *after[2:]
 
     @jax.jit
-    def step_some(keys: jax.Array, states: Any, actions: np.ndarray, stepped: np.ndarray) -> tuple[Any, ...]:
+    def step_some(keys: jax.Array, states: Any, actions: jax.Array, stepped: jax.Array) -> tuple[Any, ...]:
         return jax.vmap(step_if)(stepped, keys, states, actions)
 
     _, state, _ = jax.eval_shape(reset, jax.ShapeDtypeStruct((2,), np.uint32))

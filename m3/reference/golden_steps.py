@@ -54,7 +54,8 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded = load_agent(golden)
     image = loaded.agent.tokenizer.image
     assert image is not None
-    component = _SameFrames(image, loaded.settings, _empty_replay(loaded), None, golden.device)
+    stored = DeviceReplay(_empty_replay(loaded), golden.device)
+    component = _SameFrames(image, loaded.settings, stored, None, golden.device)
     component.frames = golden.tensor("batch/image_uint8").flatten(0, 1)
     given = json.loads(str(golden["config"]))["tok_train"]
     yield from _comparisons(golden, "tokenizer", "tokenizer.tokenizers.image.", loaded, component, ["loss"], given)
