@@ -30,7 +30,7 @@ class Game(NamedTuple):
     step: Callable[[jax.Array, Any, int], Any]
     """key, state, action -> key, state, observation, reward, terminated, ended"""
     step_some: Callable[..., Any]
-    """the same of n games at once, with the axis n first everywhere, and a mask (n,): key and state of others stay"""
+    """keys, states, actions, mask (n,) -> the same of n games, whose axis is first; key and state stay without the mask"""
     actions: int
     action_names: tuple[str, ...]
     device: jax.Device
