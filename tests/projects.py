@@ -24,6 +24,7 @@ def add_arguments(parser):
     parser.add_argument("--config")
     parser.add_argument("--run")
     parser.add_argument("--device")
+    parser.add_argument("--workers")
     parser.add_argument("--wait", action="store_true")
 
 def run(args):
@@ -38,7 +39,7 @@ HELP = "stands in for evaluation"
 EXAMPLES = ""
 
 def add_arguments(parser):
-    for name in ("--run", "--episodes", "--output", "--device"):
+    for name in ("--run", "--episodes", "--output", "--device", "--workers"):
         parser.add_argument(name)
 
 def run(args):

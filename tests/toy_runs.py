@@ -12,7 +12,7 @@ from m3.agent.agent import Agent
 from m3.config.identity import canonical
 from m3.config.layers import merge
 from m3.config.schema import RunSettings
-from m3.environments import VectorEnvironment, make_environment
+from m3.environments import SerialEnvironments, make_environment
 from m3.files.run_folder import resolved_name
 from m3.runs.saving import CheckpointInterval
 from m3.runs.train import AfterEpoch, train
@@ -116,5 +116,5 @@ def toy_trainer(settings: RunSettings) -> Trainer:
     """A run of ``toy_settings`` as it is before its first epoch."""
     environment = make_environment(settings.environment, settings.task, "train")
     make_test = partial(make_environment, settings.environment, settings.task, "test")
-    test_environments = VectorEnvironment(make_test, settings.evaluation.environments)
+    test_environments = SerialEnvironments(make_test, settings.evaluation.environments)
     return Trainer(settings, environment, test_environments, None, torch.device("cpu"))

@@ -17,7 +17,7 @@ from m3.agent.policy import Policy
 from m3.bench.operations import OperationCount
 from m3.bench.synthetic import RandomEnvironment, random_lpips
 from m3.config.schema import Compile, Precision, RunSettings
-from m3.environments import VectorEnvironment
+from m3.environments import SerialEnvironments
 from m3.files.names import CHECKPOINTS
 from m3.nn.perceptual import Lpips
 from m3.runs.checkpoint import CheckpointFolder
@@ -73,7 +73,7 @@ class Bench:
         self.device = device
         family = settings.environment.family
         environment = RandomEnvironment(family)
-        self.test_environments = VectorEnvironment(lambda: RandomEnvironment(family, episode_steps=20), count=2)
+        self.test_environments = SerialEnvironments(lambda: RandomEnvironment(family, episode_steps=20), count=2)
         perceptual: Lpips | None = None
         if settings.tokenizer is not None and settings.tokenizer.perceptual == "lpips":
             perceptual = random_lpips().to(device)

@@ -146,6 +146,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that evaluate: how many processes step the environments."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that step the environments of evaluations, with the same results (default: 1, this process)",
+    )
+
+
 def add_own_code(parser: argparse.ArgumentParser) -> None:
     """Add the option that lets settings in files execute code."""
     parser.add_argument(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3.cli import add_device, add_own_code, check_range
+from m3.cli import add_device, add_own_code, add_workers, check_range
 from m3.errors import UserError
 from m3.files.names import METRICS, SCORES, WEIGHTS
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from m3.config.schema import RunSettings
 
 MOST_EPISODES = 1_000_000
+MOST_WORKERS = 1024
 HELP = "play episodes with the weights of a trained run and write all scores"
 
 EXAMPLES = """\
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the same bits every time on a GPU too, but slower (the CPU is always deterministic)",
     )
+    add_workers(parser)
     add_own_code(parser)
 
 
@@ -63,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from m3.runs.weights import load_weights
 
     check_range(args, "episodes", 1, MOST_EPISODES)
+    check_range(args, "workers", 1, MOST_WORKERS)
     folder = run_folder(args)
     episodes = args.episodes or final_episodes(load_weights(folder / WEIGHTS).settings)
-    evaluate_and_report(folder, episodes, args.device, args.deterministic, args.output, args.own_code)
+    evaluate_and_report(folder, episodes, args.device, args.deterministic, args.output, args.own_code, args.workers)
     return 0
 
 
@@ -83,11 +86,20 @@ def evaluate_and_report(
     deterministic: bool,
     output: Path | None = None,
     own_code: Sequence[str] = (),
+    workers: int = 1,
 ) -> None:
     """Score a run, and say the score and where everything is."""
     from m3.runs.evaluate import evaluate
 
-    evaluate(folder, episodes, output=output, device=device, deterministic=deterministic, own_code=own_code)
+    evaluate(
+        folder,
+        episodes,
+        output=output,
+        device=device,
+        deterministic=deterministic,
+        own_code=own_code,
+        workers=workers,
+    )
     report(folder, output)
 
 

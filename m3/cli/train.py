@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3.cli import add_run, check_range, default_folder, named_run
-from m3.cli.evaluate import MOST_EPISODES, evaluate_and_report, final_episodes, is_scored, report
+from m3.cli import add_run, add_workers, check_range, default_folder, named_run
+from m3.cli.evaluate import MOST_EPISODES, MOST_WORKERS, evaluate_and_report, final_episodes, is_scored, report
 from m3.errors import ExitStatus, UserError, unknown_name
 from m3.files.names import ANY_SETTINGS
 
@@ -60,6 +60,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto, a GPU if there is one)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of this process (default: all cores)")
+    add_workers(parser)
     parser.add_argument(
         "--compile",
         choices=("none", "graphs"),
@@ -140,7 +141,7 @@ def train_and_report(args: argparse.Namespace, settings: "RunSettings", folder: 
     if not finished:
         return ExitStatus.STOPPED
     if episodes is not None:
-        evaluate_and_report(folder, episodes, args.device, args.deterministic)
+        evaluate_and_report(folder, episodes, args.device, args.deterministic, workers=args.workers)
     return ExitStatus.FINISHED
 
 
@@ -152,6 +153,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.track not in get_args(Tracker):
         raise unknown_name("tracker", args.track, get_args(Tracker))
     check_range(args, "threads", 1, 1024)
+    check_range(args, "workers", 1, MOST_WORKERS)
     check_range(args, "checkpoint-epochs", 1, 2**31)
     for option in ("checkpoint-minutes", "budget-minutes", "grace-seconds"):
         check_range(args, option, 0, _MOST_TIME)
@@ -176,6 +178,7 @@ def _train(args: argparse.Namespace, settings: "RunSettings", folder: Path, stop
         deterministic=args.deterministic,
         graphs=args.compile == "graphs",
         recompute=args.recompute,
+        workers=args.workers,
         stop=stop,
         wait=args.wait,
         following=following(folder, settings, tracking, not args.no_media),

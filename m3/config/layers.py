@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -75,12 +75,23 @@ def validate(model: type[Model], layers: Sequence[Layer], given: dict[str, Any] 
 def _above_defaults(model: type[BaseModel], content: dict[str, Any]) -> dict[str, Any]:
     """Merge partial sections with their defaults, such as an optimiser of which only the learning rate is given."""
     filled = dict(content)
-    for name, field in model.model_fields.items():
-        section, nested = content.get(name), models_in(field.annotation)
-        if isinstance(section, dict) and len(nested) == 1:
-            default = field.default.model_dump() if isinstance(field.default, BaseModel) else {}
-            filled[name] = _above_defaults(nested[0], merge([default, section]))
+    for name, (section_model, default) in _sections(model).items():
+        section = content.get(name)
+        if isinstance(section, dict):
+            filled[name] = _above_defaults(section_model, merge([default, section]))
     return filled
+
+
+@cache
+def _sections(model: type[BaseModel]) -> dict[str, tuple[type[BaseModel], dict[str, Any]]]:
+    """Field -> the settings class that its section is of, where there is one, and the section's defaults."""
+    sections = {}
+    for name, field in model.model_fields.items():
+        nested = models_in(field.annotation)
+        if len(nested) == 1:
+            default = field.default.model_dump() if isinstance(field.default, BaseModel) else {}
+            sections[name] = nested[0], default
+    return sections
 
 
 def _explain(

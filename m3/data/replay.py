@@ -11,7 +11,8 @@ from m3.errors import UserError
 from m3.specs import ActionSpec, Modality, ModalitySpec, Observation, ObservationSpec
 
 _INITIAL_ROWS = 1024
-_OBSERVATION = "observations/"
+OBSERVATION = "observations/"
+"""Before the names of the columns that hold observations, each of one modality."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Rows:
     def observations(self) -> dict[str, np.ndarray]:
         """Modality -> (rows, ...)."""
         return {
-            name.removeprefix(_OBSERVATION): values
+            name.removeprefix(OBSERVATION): values
             for name, values in self.columns.items()
-            if name.startswith(_OBSERVATION)
+            if name.startswith(OBSERVATION)
         }
 
     @property
@@ -178,29 +179,46 @@ class Replay:
         Raises:
             ValueError: an id is not of a stored row.
         """
+        rows, mask = self.window_rows(ids, before, length)
+        wanted = list(self._modalities if modalities is None else modalities)
+        names = [*(OBSERVATION + name for name in wanted), "actions", "rewards", "terminated"]
+        columns = self._take(rows, names)
+        if not mask.all():
+            for values in columns.values():
+                values[~mask] = 0
+        observations = {name: columns[OBSERVATION + name] for name in wanted}
+        return Batch(
+            np.asarray(ids, np.int64),
+            rows,
+            observations,
+            columns["actions"],
+            columns["rewards"],
+            columns["terminated"],
+            mask,
+        )
+
+    def window_rows(self, ids: np.ndarray, before: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of windows as ``gather`` does, int64 (B, T), and which of them exist.
+
+        Raises:
+            ValueError: an id is not of a stored row.
+        """
         ids = np.asarray(ids, dtype=np.int64)
         if ids.size and not self.first_row <= ids.min() <= ids.max() < self.next_row:
             raise ValueError("an id is not, or no longer, in the replay")
         first, end = self._episodes.bounds_of(ids)
         rows = ids[:, None] + np.arange(-before, length)
-        mask = (rows >= first[:, None]) & (rows < end[:, None])
-        wanted = list(self._modalities if modalities is None else modalities)
-        names = [*(_OBSERVATION + name for name in wanted), "actions", "rewards", "terminated"]
-        columns = self._take(rows, names)
-        if not mask.all():
-            for values in columns.values():
-                values[~mask] = 0
-        observations = {name: columns[_OBSERVATION + name] for name in wanted}
-        return Batch(ids, rows, observations, columns["actions"], columns["rewards"], columns["terminated"], mask)
+        return rows, (rows >= first[:, None]) & (rows < end[:, None])
 
     def sample_rows(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``count`` different rows uniformly, for training on single observations. (count,) int64."""
         return rng.choice(self.num_rows, count, replace=False) + self.first_row
 
-    def observations_at(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the observations of stored rows: modality -> rows' shape + (...)."""
-        columns = self._take(rows, [_OBSERVATION + name for name in self._modalities])
-        return {name.removeprefix(_OBSERVATION): values for name, values in columns.items()}
+    def observations_at(self, rows: np.ndarray, modalities: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Return the observations of stored rows: modality -> rows' shape + (...). None: all modalities."""
+        wanted = self._modalities if modalities is None else modalities
+        columns = self._take(rows, [OBSERVATION + name for name in wanted])
+        return {name.removeprefix(OBSERVATION): values for name, values in columns.items()}
 
     def finished_episodes(self) -> np.ndarray:
         """Return first row and row after the final one of all stored episodes that have ended: (episodes, 2) int64."""
@@ -259,7 +277,7 @@ class Replay:
         slot = self.next_row % self.num_slots
         for name, spec in self._modalities.items():
             _check(name, spec, observation[name])
-            self._columns[_OBSERVATION + name][slot] = observation[name]
+            self._columns[OBSERVATION + name][slot] = observation[name]
         self._columns["actions"][slot] = action
         self._columns["rewards"][slot] = reward
         self._columns["terminated"][slot] = terminated
@@ -313,7 +331,7 @@ class Replay:
 def _empty_columns(observations: ObservationSpec, actions: ActionSpec) -> dict[str, np.ndarray]:
     """Make columns of no rows, with the shape and data type of one row of each."""
     columns = {
-        _OBSERVATION + name: np.zeros((0, *spec.shape), _storage_dtype(name, spec))
+        OBSERVATION + name: np.zeros((0, *spec.shape), _storage_dtype(name, spec))
         for name, spec in observations.modalities.items()
     }
     columns["actions"] = np.zeros((0, *actions.shape), actions.dtype)

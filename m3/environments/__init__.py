@@ -1,14 +1,25 @@
 """Environments by family; a simulator is imported only when one of its environments is made."""
 
 import importlib
-from typing import NamedTuple, Protocol, cast
+from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
 
 from m3.config.simulators import EnvironmentSettings
 from m3.environments.base import Environment, Mode, Step
-from m3.environments.vector import VectorEnvironment, VectorStep
+from m3.environments.vector import SerialEnvironments, VectorEnvironment, VectorStep
 from m3.errors import UserError
 
-__all__ = ["Environment", "Mode", "Step", "VectorEnvironment", "VectorStep", "make_environment", "valid_tasks"]
+__all__ = [
+    "Environment",
+    "Mode",
+    "SerialEnvironments",
+    "Step",
+    "VectorEnvironment",
+    "VectorStep",
+    "make_environment",
+    "make_environments",
+    "valid_tasks",
+]
 
 
 class _Adapter(Protocol):
@@ -25,12 +36,14 @@ class _Family(NamedTuple):
     module: str
     packages: tuple[str, ...]
     """Distributions to install, beyond what m3 itself needs."""
+    batch: str | None = None
+    """The module whose ``make_batch`` makes several environments that are stepped together."""
 
 
 _FAMILIES = {
     "atari": _Family("m3.environments.atari", ("ale-py", "pillow")),
     "dmc": _Family("m3.environments.dmc", ("dm_control", "mujoco")),
-    "craftax": _Family("m3.environments.craftax", ("craftax", "jax")),
+    "craftax": _Family("m3.environments.craftax", ("craftax", "jax"), "m3.environments.craftax_batch"),
     "gymnasium": _Family("m3.environments.gymnasium_adapter", ("gymnasium", "pillow")),
     "toy": _Family("m3.environments.toy", ()),
 }
@@ -50,6 +63,32 @@ def make_environment(settings: EnvironmentSettings, task: str, mode: Mode) -> En
     return _adapter(settings).make(settings, task, mode)
 
 
+def make_environments(
+    settings: EnvironmentSettings, task: str, mode: Mode, count: int, workers: int = 1
+) -> VectorEnvironment:
+    """Make environments side by side. What they do depends neither on their number nor on that of the workers.
+
+    Args:
+        settings: the family and its options.
+        task: one of ``valid_tasks(settings)``.
+        mode: training and test differ in Atari only.
+        count: how many.
+        workers: processes that step them, at most one for each environment; 1: this process does, as it always does
+            where one compiled function steps all (Craftax).
+
+    Raises:
+        UserError: the task does not exist, or the family's simulator is not installed.
+    """
+    module = _FAMILIES[settings.family].batch
+    if module is not None and count > 1:
+        return cast(VectorEnvironment, _import(settings, module).make_batch(settings, task, count))
+    if min(workers, count) > 1:
+        from m3.environments.workers import WorkerEnvironments
+
+        return WorkerEnvironments(settings, task, mode, count, min(workers, count))
+    return SerialEnvironments(partial(make_environment, settings, task, mode), count)
+
+
 def valid_tasks(settings: EnvironmentSettings) -> list[str]:
     """List the names of all tasks of a family.
 
@@ -60,11 +99,14 @@ def valid_tasks(settings: EnvironmentSettings) -> list[str]:
 
 
 def _adapter(settings: EnvironmentSettings) -> _Adapter:
-    family = _FAMILIES[settings.family]
+    return cast(_Adapter, _import(settings, _FAMILIES[settings.family].module))
+
+
+def _import(settings: EnvironmentSettings, module: str) -> Any:
     try:
-        return cast(_Adapter, importlib.import_module(family.module))
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        packages = " ".join(family.packages)
+        packages = " ".join(_FAMILIES[settings.family].packages)
         raise UserError(
             f"{settings.family} environments need packages that are not installed "
             f"({error.name} is missing): pip install {packages}"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,13 +22,15 @@ _BLOCK_PIXELS = 16
 """Pixels of a map cell in rendered images."""
 
 
-class _Game(NamedTuple):
+class Game(NamedTuple):
     """The compiled game, shared by all environments of a process."""
 
     reset: Callable[[jax.Array], Any]
     """key -> key, state, observation"""
     step: Callable[[jax.Array, Any, int], Any]
     """key, state, action -> key, state, observation, reward, terminated, ended"""
+    step_some: Callable[..., Any]
+    """keys, states, actions, mask (n,) -> the same of n games, on the first axis; key and state stay where not in mask"""
     actions: int
     action_names: tuple[str, ...]
     device: jax.Device
@@ -44,10 +46,15 @@ def tasks() -> list[str]:
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
     """Make the game; training and test are alike. Raises UserError for an unknown task."""
+    return Craftax(checked(settings, task))
+
+
+def checked(settings: EnvironmentSettings, task: str) -> CraftaxEnvironment:
+    """Return the settings of the game. Raises UserError for an unknown task."""
     assert isinstance(settings, CraftaxEnvironment)
     if task not in tasks():
         raise unknown_name("Craftax task", task, tasks())
-    return Craftax(settings)
+    return settings
 
 
 class Craftax(Environment):
@@ -60,8 +67,8 @@ class Craftax(Environment):
 
     def __init__(self, settings: CraftaxEnvironment) -> None:
         self._mob_encoding = settings.mob_encoding
-        self._game = _compiled_game()
-        self._key = self._key_of(seed=None)
+        self._game = compiled_game()
+        self._key = self._array(key_of(seed=None))
         self._state: Any = None
         self.observation_spec = craftax_encoding.observation_spec(settings.mob_encoding)
         self.action_spec = DiscreteActions((self._game.actions,))
@@ -69,7 +76,7 @@ class Craftax(Environment):
 
     def reset(self, seed: int | None = None) -> Observation:
         if seed is not None:
-            self._key = self._key_of(seed)
+            self._key = self._array(key_of(seed))
         self._key, self._state, numbers = self._game.reset(self._key)
         return craftax_encoding.encode(np.asarray(numbers), self._mob_encoding)
 
@@ -105,15 +112,18 @@ class Craftax(Environment):
         """Draw the symbols as the game does, uint8 (208, 176, 3): map and inventory."""
         return craftax_drawing.draw(observation, self._mob_encoding, _textures())
 
-    def _key_of(self, seed: int | None) -> jax.Array:
-        return self._array(np.random.SeedSequence(seed).generate_state(2))
-
     def _array(self, value: np.ndarray) -> jax.Array:
         return jax.device_put(value, self._game.device)
 
 
+def key_of(seed: int | None) -> np.ndarray:
+    """Return the key of a game's random choices, uint32 (2,)."""
+    return np.random.SeedSequence(seed).generate_state(2)
+
+
 @lru_cache(maxsize=1)
-def _compiled_game() -> _Game:
+def compiled_game() -> Game:
+    """Compile the game on first use; no setting of an environment has a part in it."""
     device = _cpu()
     # Craftax makes arrays while it is imported; without this they would go to an accelerator.
     with jax.default_device(device):
@@ -132,16 +142,24 @@ def _compiled_game() -> _Game:
         numbers, state = game.reset_env(reset_key, params)
         return key, state, numbers
 
-    @jax.jit
-    def step(key: jax.Array, state: Any, action: int) -> tuple[Any, ...]:
+    def step(key: jax.Array, state: Any, action: int | jax.Array) -> tuple[Any, ...]:
         key, step_key = jax.random.split(key)
         numbers, state, reward, ended, _ = game.step_env(step_key, state, action, params)
         return key, state, numbers, reward, game.is_terminal(state, endless), ended
 
+    def step_if(stepped: jax.Array, key: jax.Array, state: Any, action: jax.Array) -> tuple[Any, ...]:
+        after = step(key, state, action)
+        kept = jax.tree.map(partial(jax.numpy.where, stepped), after[:2], (key, state))
+        return *kept, *after[2:]
+
+    @jax.jit
+    def step_some(keys: jax.Array, states: Any, actions: jax.Array, stepped: jax.Array) -> tuple[Any, ...]:
+        return jax.vmap(step_if)(stepped, keys, states, actions)
+
     _, state, _ = jax.eval_shape(reset, jax.ShapeDtypeStruct((2,), np.uint32))
     leaves, structure = jax.tree_util.tree_flatten_with_path(state)
     named_leaves = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-    return _Game(reset, step, game.num_actions, action_names, device, named_leaves, structure)
+    return Game(reset, jax.jit(step), step_some, game.num_actions, action_names, device, named_leaves, structure)
 
 
 def _cpu() -> jax.Device:

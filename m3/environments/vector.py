@@ -1,14 +1,15 @@
 """Several environments side by side, without auto-reset."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from m3.environments.base import Environment
-from m3.specs import Observation
+from m3.specs import ActionSpec, Observation, ObservationSpec
 
 
 class VectorStep(NamedTuple):
@@ -23,11 +24,50 @@ class VectorStep(NamedTuple):
     """bool (n,)"""
 
 
-class VectorEnvironment:
+class VectorEnvironment(ABC):
     """Environments of one task, addressed by index, each reset and stepped only when asked to.
 
     The caller plays an episode to its own end and simply stops naming its index. Use it as a context manager, or close
-    it: every environment is closed, also when another one fails to.
+    it.
+    """
+
+    observation_spec: ObservationSpec
+    action_spec: ActionSpec
+    frames_per_step: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many environments there are."""
+
+    @abstractmethod
+    def reset(self, indices: Sequence[int], seeds: Sequence[int | None]) -> Observation:
+        """Start an episode in each of the environments, seeded where the seed is not None.
+
+        Returns:
+            Observations of shape (n, ...) for n indices, in their order.
+        """
+
+    @abstractmethod
+    def step(self, indices: Sequence[int], actions: np.ndarray) -> VectorStep:
+        """Act in each of the environments. ``actions`` is (n, A), row i for environment ``indices[i]``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all environments; closing twice does no harm."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SerialEnvironments(VectorEnvironment):
+    """Environments of this process, stepped one after the other.
+
+    Every one is closed, also when another one fails to.
     """
 
     def __init__(self, make: Callable[[], Environment], count: int) -> None:
@@ -48,16 +88,10 @@ class VectorEnvironment:
         return len(self._environments)
 
     def reset(self, indices: Sequence[int], seeds: Sequence[int | None]) -> Observation:
-        """Start an episode in each of the environments, seeded where the seed is not None.
-
-        Returns:
-            Observations of shape (n, ...) for n indices, in their order.
-        """
         pairs = zip(indices, seeds, strict=True)
         return _stack([self._environments[index].reset(seed) for index, seed in pairs])
 
     def step(self, indices: Sequence[int], actions: np.ndarray) -> VectorStep:
-        """Act in each of the environments. ``actions`` is (n, A), row i for environment ``indices[i]``."""
         steps = [self._environments[index].step(action) for index, action in zip(indices, actions, strict=True)]
         return VectorStep(
             _stack([step.observation for step in steps]),
@@ -67,16 +101,7 @@ class VectorEnvironment:
         )
 
     def close(self) -> None:
-        """Close all environments; closing twice does no harm."""
         self._open.close()
-
-    def __enter__(self) -> "VectorEnvironment":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _stack(observations: list[Observation]) -> Observation:

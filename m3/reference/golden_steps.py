@@ -15,6 +15,7 @@ from m3.reference.weights import from_reference
 from m3.seeding import Randomness, randomness
 from m3.training.component import WHOLE, Component, Drawn
 from m3.training.components import TokenizerComponent, WorldModelComponent
+from m3.training.device_replay import DeviceReplay
 from m3.training.replay_tokens import ReplayTokens
 from m3.world_model.losses import WorldModelBatch
 
@@ -53,7 +54,8 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded = load_agent(golden)
     image = loaded.agent.tokenizer.image
     assert image is not None
-    component = _SameFrames(image, loaded.settings, _empty_replay(loaded), None, golden.device)
+    stored = DeviceReplay(_empty_replay(loaded), golden.device)
+    component = _SameFrames(image, loaded.settings, stored, None, golden.device)
     component.frames = golden.tensor("batch/image_uint8").flatten(0, 1)
     given = json.loads(str(golden["config"]))["tok_train"]
     yield from _comparisons(golden, "tokenizer", "tokenizer.tokenizers.image.", loaded, component, ["loss"], given)
@@ -62,7 +64,7 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
 def _world_model_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded = load_agent(golden)
     replay = _empty_replay(loaded)
-    tokens = ReplayTokens(loaded.agent.tokenizer, replay, golden.device)
+    tokens = ReplayTokens(loaded.agent.tokenizer, DeviceReplay(replay, golden.device))
     component = _SameWindows(loaded.agent, loaded.settings, replay, tokens, golden.device)
     component.windows = read_windows(golden, loaded)
     losses = ["loss", "observation_loss", "reward_loss", "end_loss", "curiosity_loss"]

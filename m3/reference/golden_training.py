@@ -23,6 +23,7 @@ from m3.reference.weights import from_reference
 from m3.seeding import randomness
 from m3.training.component import Component
 from m3.training.components import ControllerBatch, ControllerComponent, TokenizerComponent, WorldModelComponent
+from m3.training.device_replay import DeviceReplay
 from m3.training.replay_tokens import ReplayTokens
 
 _REPLAY_BYTES = 1 << 30
@@ -51,7 +52,9 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     assert isinstance(stored.replay, _PlayedFrames)
     stored.replay.rows_to_draw = iter(stored.first_rows)
     assert loaded.agent.tokenizer.image is not None
-    component = TokenizerComponent(loaded.agent.tokenizer.image, loaded.settings, stored.replay, None, golden.device)
+    component = TokenizerComponent(
+        loaded.agent.tokenizer.image, loaded.settings, DeviceReplay(stored.replay, golden.device), None, golden.device
+    )
     names = {"commitment_loss": "commitment", "reconstruction_loss": "reconstruction", "perceptual_loss": "perceptual"}
     yield from _step_comparisons(golden, "tokenizer_step", loaded, component, names)
 
@@ -59,7 +62,7 @@ def _tokenizer_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
 def _world_model_comparisons(golden: GoldenFile) -> Iterator[Comparison]:
     loaded, batch = _load(golden), "world_model_step/batch/"
     stored = _store(loaded, golden, batch, golden[f"{batch}mask"])
-    tokens = ReplayTokens(loaded.agent.tokenizer, stored.replay, golden.device)
+    tokens = ReplayTokens(loaded.agent.tokenizer, DeviceReplay(stored.replay, golden.device))
     component = WorldModelComponent(loaded.agent, loaded.settings, stored.replay, tokens, golden.device)
     sampler = _PlayedPriorities(stored)
     component.sampler = sampler
@@ -202,7 +205,7 @@ class _PlayedController(ControllerComponent):
     """The controller's component, whose windows and imagined outcomes are played back and noted."""
 
     def __init__(self, golden: GoldenFile, section: str, loaded: Loaded, stored: _Stored) -> None:
-        tokens = ReplayTokens(loaded.agent.tokenizer, stored.replay, golden.device)
+        tokens = ReplayTokens(loaded.agent.tokenizer, DeviceReplay(stored.replay, golden.device))
         super().__init__(loaded.agent, loaded.settings, stored.replay, tokens, golden.device)
         self.sampler = _PlayedWindows(stored, loaded.settings.sequences.context_length)
         self._policy = loaded.agent.actor_critic

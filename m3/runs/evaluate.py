@@ -1,12 +1,10 @@
 """Final scores of a trained run."""
 
 from collections.abc import Sequence
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from m3.agent.agent import Agent
-from m3.environments import VectorEnvironment, make_environment
+from m3.environments import make_environments
 from m3.files import hdf5
 from m3.files.atomic import refuse_other_kinds
 from m3.files.contents import refuse_not_finite
@@ -28,6 +26,7 @@ def evaluate(
     device: str = "cpu",
     deterministic: bool = False,
     own_code: Sequence[Path | str] = (),
+    workers: int = 1,
 ) -> EpisodeStatistics:
     """Play episodes with a run's weights, and write every episode's return and length.
 
@@ -39,6 +38,8 @@ def evaluate(
         deterministic: whether a GPU has to give the same bits every time, which is slower; the CPU always does.
         own_code: Python files and modules that may be executed where the settings in the weights ask for them; what
             the benchmark and variant of these names in ``config`` name may be anyway.
+        workers: processes that step the environments; the scores are the same. A script that asks for more than one
+            calls this below ``if __name__ == "__main__":``, as these processes import it.
 
     Returns:
         what was written.
@@ -54,8 +55,7 @@ def evaluate(
     settings = weights.settings
     refuse_unnamed_code(settings, own_code, Path(run) / WEIGHTS)
     count = min(settings.evaluation.environments, episodes)
-    make = partial(make_environment, settings.environment, settings.task, "test")
-    with closing(VectorEnvironment(make, count)) as environments:
+    with make_environments(settings.environment, settings.task, "test", count, workers) as environments:
         agent = Agent(settings, environments.observation_spec, environments.action_spec).eval()
         fill(agent, weights.state, settings, Path(run) / WEIGHTS)
         agent.to(where)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -86,15 +87,20 @@ def experiment_status(plan: Plan, results: Path) -> list[RunStatus]:
 def other_runs(results: Path, listed: Collection[Run] = ()) -> list[RunStatus]:
     """Look how far the runs are that stand in the folder of all runs, other than those listed."""
     found = []
+    gpus_of = cache(_gpus)
     for file in sorted(results.glob(f"*/*/*/seed-*/{ANY_SETTINGS}")):
         with suppress(UserError):  # of a version of the settings that this code does not know
             settings = validate(RunSettings, [Layer(str(file), read_yaml(file))])
             run = Run(settings.benchmark, settings.variant, settings.task, settings.seed)
-            known = settings.benchmark in names("benchmark")
-            gpus = load_benchmark(settings.benchmark).resources.train.gpu if known else 1
+            gpus = gpus_of(settings.benchmark)
             if run not in listed:
                 found.append(_run_status(run, settings, gpus, file.parent))
     return found
+
+
+def _gpus(benchmark: str) -> int:
+    """GPUs of a training; one where the benchmark is unknown here. Raises UserError where its file is faulty."""
+    return load_benchmark(benchmark).resources.train.gpu if benchmark in names("benchmark") else 1
 
 
 def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> RunStatus:

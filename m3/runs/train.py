@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -11,7 +10,7 @@ import torch
 
 from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
-from m3.environments import Environment, VectorEnvironment, make_environment
+from m3.environments import Environment, make_environment, make_environments
 from m3.errors import OccupiedError, UserError
 from m3.files.names import CHECKPOINTS, FAILURE, METRICS, WEIGHTS
 from m3.files.pretrained import refuse_other_weights
@@ -51,6 +50,7 @@ def train(
     following: AbstractContextManager[AfterEpoch] | None = None,
     graphs: bool = False,
     recompute: bool = False,
+    workers: int = 1,
 ) -> bool:
     """Train a run to its end, from its newest checkpoint if it has one, and leave weights and metrics in its folder.
 
@@ -68,6 +68,7 @@ def train(
         following: gives what is called after each epoch, for example to show what was measured.
         graphs: capture steps and replay them (CUDA graphs), with the same results.
         recompute: the world model's layers in its backward pass: less memory, the same results.
+        workers: processes that step the environments of evaluations, with the same results.
 
     Raises:
         StopNow: it is time to stop before training began.
@@ -88,7 +89,9 @@ def train(
         failures.raise_if_final()
         where = _prepare_device(device, settings, deterministic, progress)
         after_epoch = resources.enter_context(following) if following is not None else None
-        trainer = set_up(settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute)
+        trainer = set_up(
+            settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute, workers
+        )
         _expect(trainer, where, device, stop, progress)
         _say_start(trainer, folder, progress)
         saver = Saver(checkpoints_of(folder, settings, lease), interval, lease, progress, stop)
@@ -163,6 +166,7 @@ def set_up(
     resources: ExitStack,
     graphs: bool = False,
     recompute: bool = False,
+    workers: int = 1,
 ) -> Trainer:
     """Make the run as it is before its first epoch. Environments are closed with ``resources``.
 
@@ -172,8 +176,10 @@ def set_up(
     refuse_batches_without_data(settings)
     environment: Environment = make_environment(settings.environment, settings.task, "train")
     resources.callback(environment.close)
-    make_test = partial(make_environment, settings.environment, settings.task, "test")
-    test_environments = resources.enter_context(VectorEnvironment(make_test, settings.evaluation.environments))
+    count = settings.evaluation.environments
+    test_environments = resources.enter_context(
+        make_environments(settings.environment, settings.task, "test", count, workers)
+    )
     trainer = Trainer(settings, environment, test_environments, perceptual, device, graphs, recompute)
     if settings.tokenizer is not None and trainer.agent.tokenizer.image is None:
         raise UserError("the environment shows no images: leave the `tokenizer` section out of the settings")

@@ -12,11 +12,11 @@ from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.data.samplers import PrioritizedSampler, Sampler, UniformSampler
 from m3.nn.distributions import DrawnUniforms, Uniforms
-from m3.nn.host import upload
 from m3.nn.scaling import ReturnRange
 from m3.seeding import Randomness
 from m3.tokenizers.base import ImageTokenizer, Perceptual
 from m3.training.component import WHOLE, Component, Computed, Drawn, Form
+from m3.training.device_replay import DeviceReplay
 from m3.training.replay_tokens import ReplayTokens
 from m3.training.schedule import is_curious
 from m3.training.state import to_arrays, to_tensors
@@ -31,7 +31,7 @@ class TokenizerComponent(Component):
         self,
         image: ImageTokenizer,
         settings: RunSettings,
-        replay: Replay,
+        stored: DeviceReplay,
         perceptual: Perceptual | None,
         device: torch.device,
     ) -> None:
@@ -39,15 +39,15 @@ class TokenizerComponent(Component):
         part = settings.tokenizer
         super().__init__("tokenizer", image, part.schedule, part.optimizer, settings.precision, device)
         self._image = image
-        self._replay = replay
+        self._stored = stored
         self._perceptual = perceptual
 
     def ready(self) -> bool:
-        return self._replay.num_rows >= self.schedule.batch_size
+        return self._stored.replay.num_rows >= self.schedule.batch_size
 
     def draw(self, random: Randomness) -> Drawn:
-        rows = self._replay.sample_rows(self.schedule.batch_size, random.numpy)
-        return Drawn(upload(self._replay.observations_at(rows)["image"], self._device))
+        rows = self._stored.replay.sample_rows(self.schedule.batch_size, random.numpy)
+        return Drawn(self._stored.observations_at(rows, "image"))
 
     def compute(self, batch: Tensor, form: Form) -> Computed:
         """From frames, uint8 (B, 3n, H, W)."""
@@ -81,10 +81,10 @@ class WorldModelComponent(Component):
         windows, tokens = self._tokens.windows(ids, before=0, length=self._sequences.length)
         batch = WorldModelBatch(
             tokens=tokens,
-            actions=upload(windows.actions, self._device),
-            rewards=upload(windows.rewards, self._device),
-            terminated=upload(windows.terminated, self._device),
-            mask=upload(windows.mask, self._device),
+            actions=windows.actions,
+            rewards=windows.rewards,
+            terminated=windows.terminated,
+            mask=windows.mask,
         )
         return Drawn(batch, lambda losses: self.sampler.update(ids, losses))
 
@@ -153,12 +153,11 @@ class ControllerComponent(Component):
         ids = self.sampler.sample(self.schedule.batch_size, random.numpy)
         sequences = self._sequences
         windows, tokens = self._tokens.windows(ids, before=sequences.burn_in, length=sequences.context_length)
-        actions, mask = upload(windows.actions, self._device), upload(windows.mask, self._device)
         specs = self._agent.world_model.specs.values()
         imagined = sum(spec.count * len(spec.vocabularies) for spec in specs) + 1
         numbers = self._horizon * self._agent.actor_critic.action_variables + (self._horizon - 1) * imagined
         uniforms = torch.rand(len(ids), numbers, generator=random.torch, device=self._device)
-        return Drawn(ControllerBatch(tokens, actions, mask, uniforms))
+        return Drawn(ControllerBatch(tokens, windows.actions, windows.mask, uniforms))
 
     def compute(self, batch: ControllerBatch, form: Form) -> Computed:
         trajectory = self.rollout(batch, DrawnUniforms(batch.uniforms), "curiosity" not in form)

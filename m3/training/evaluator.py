@@ -60,11 +60,11 @@ def _play_round(
     """
     playing = np.arange(len(seeds))
     returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), dtype=np.int64)
-    observation: Observation = environments.reset(list(playing), seeds)
+    observation: Observation = environments.reset(playing.tolist(), seeds)
     state = policy.initial_state(len(seeds))
     while len(playing):
         actions, state = policy.act(observation, state, random)
-        step = environments.step(list(playing), actions[playing])
+        step = environments.step(playing.tolist(), actions[playing])
         returns[playing] += step.rewards
         lengths[playing] += 1
         for name, latest in step.observation.items():

@@ -16,6 +16,7 @@ from m3.training.collector import Collector
 from m3.training.compilation import compile_imagination
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
+from m3.training.device_replay import DeviceReplay
 from m3.training.evaluator import play_episodes
 from m3.training.metric_log import MetricLog
 from m3.training.replay_tokens import ReplayTokens
@@ -70,14 +71,15 @@ class Trainer:
         self.collector = Collector(
             self.agent, environment, self.replay, settings.collection, settings.sequences.burn_in, settings.seed
         )
-        self.tokens = ReplayTokens(self.agent.tokenizer, self.replay, device)
+        stored = DeviceReplay(self.replay, device)
+        self.tokens = ReplayTokens(self.agent.tokenizer, stored)
         self.components: dict[str, Component] = {
             "world_model": WorldModelComponent(self.agent, settings, self.replay, self.tokens, device),
             "controller": ControllerComponent(self.agent, settings, self.replay, self.tokens, device),
         }
         image = self.agent.tokenizer.image
         if image is not None:
-            self.components["tokenizer"] = TokenizerComponent(image, settings, self.replay, perceptual, device)
+            self.components["tokenizer"] = TokenizerComponent(image, settings, stored, perceptual, device)
         for module in self.agent.modules():
             if isinstance(module, RetNet):
                 module.recompute = recompute

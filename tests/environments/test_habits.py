@@ -205,7 +205,7 @@ def test_an_evaluation_without_end_has_one(monkeypatch: pytest.MonkeyPatch, capl
     import torch
     from toy_runs import toy_agent
 
-    from m3.environments import Step, VectorEnvironment
+    from m3.environments import SerialEnvironments, Step
     from m3.environments.toy import Toy
     from m3.runs.progress import finish
 
@@ -217,7 +217,7 @@ def test_an_evaluation_without_end_has_one(monkeypatch: pytest.MonkeyPatch, capl
     settings = toy_settings("vector")
     make = partial(make_environment, settings.environment, "vector", "test")
     work = evaluator.play_episodes(
-        toy_agent("vector").eval(), VectorEnvironment(make, 2), 3, 0.5, 0, torch.device("cpu")
+        toy_agent("vector").eval(), SerialEnvironments(make, 2), 3, 0.5, 0, torch.device("cpu")
     )
     assert finish(work, "", 3).lengths.tolist() == [30, 30, 30]
     assert "have not ended after 30 steps and are cut off: give the environment a time limit" in caplog.text

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from m3.config.simulators import ToyEnvironment
-from m3.environments import VectorEnvironment, make_environment
+from m3.environments import SerialEnvironments, make_environment
 
 SETTINGS = ToyEnvironment(family="toy")
 
 
 @pytest.fixture
 def vector():
-    with VectorEnvironment(lambda: make_environment(SETTINGS, "terminating", "test"), 3) as environments:
+    with SerialEnvironments(lambda: make_environment(SETTINGS, "terminating", "test"), 3) as environments:
         yield environments
 
 
@@ -77,7 +77,7 @@ class Closable:
 def test_all_are_closed_once_even_if_one_fails():
     made = [Closable(), Closable(fails=True), Closable()]
     remaining = iter(made)
-    vector = VectorEnvironment(lambda: next(remaining), 3)
+    vector = SerialEnvironments(lambda: next(remaining), 3)
     with pytest.raises(OSError, match="cannot close"):
         vector.close()
     vector.close()
@@ -94,5 +94,5 @@ def test_what_was_made_is_closed_when_making_fails():
         return made[-1]
 
     with pytest.raises(OSError, match="no more"):
-        VectorEnvironment(make, 3)
+        SerialEnvironments(make, 3)
     assert [environment.closed for environment in made] == [1, 1]

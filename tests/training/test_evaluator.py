@@ -6,7 +6,7 @@ import torch
 from toy_runs import decisive_agent
 
 from m3.config.simulators import ToyEnvironment
-from m3.environments import Step, VectorEnvironment
+from m3.environments import SerialEnvironments, Step
 from m3.environments.toy import Toy
 from m3.runs.progress import finish
 from m3.specs import Observation
@@ -48,7 +48,7 @@ def scores(
     make: type[Toy], episodes: int, environments: int, seed: int = 0, temperature: float = 1.0
 ) -> EpisodeStatistics:
     agent = decisive_agent("terminating")
-    vector = VectorEnvironment(make, environments)
+    vector = SerialEnvironments(make, environments)
     return finish(play_episodes(agent, vector, episodes, temperature, seed, CPU), "evaluate", episodes)
 
 

@@ -20,6 +20,7 @@ from m3.seeding import randomness
 from m3.specs import ActionSpec, ContinuousActions, DiscreteActions, ModalitySpec, Observation, ObservationSpec
 from m3.training.component import Component
 from m3.training.components import ControllerComponent, TokenizerComponent, WorldModelComponent
+from m3.training.device_replay import DeviceReplay
 from m3.training.replay_tokens import ReplayTokens
 
 CPU = torch.device("cpu")
@@ -83,13 +84,13 @@ def test_every_component_trains(
     torch.manual_seed(0)
     agent = Agent(settings, ObservationSpec(observations), actions).eval()
     replay = made_up_replay(ObservationSpec(observations), actions, settings.sequences.context_length)
-    tokens = ReplayTokens(agent.tokenizer, replay, CPU)
+    tokens = ReplayTokens(agent.tokenizer, DeviceReplay(replay, CPU))
     components: list[Component] = [
         WorldModelComponent(agent, settings, replay, tokens, CPU),
         ControllerComponent(agent, settings, replay, tokens, CPU),
     ]
     if agent.tokenizer.image is not None:
-        components.insert(0, TokenizerComponent(agent.tokenizer.image, settings, replay, None, CPU))
+        components.insert(0, TokenizerComponent(agent.tokenizer.image, settings, DeviceReplay(replay, CPU), None, CPU))
     for component in components:
         before = [parameter.detach().clone() for parameter in component.module.parameters()]
         epoch = settings.epochs  # after any warm-up

@@ -7,6 +7,7 @@ from toy_runs import toy_settings
 from m3.data.replay import Replay
 from m3.environments import Environment, make_environment
 from m3.tokenizers.multimodal import Tokenizer
+from m3.training.device_replay import DeviceReplay
 from m3.training.replay_tokens import ReplayTokens
 
 CPU = torch.device("cpu")
@@ -51,14 +52,14 @@ def check(tokenizer: Tokenizer, replay: Replay, kept: ReplayTokens) -> None:
 
 def test_tokens_are_those_of_the_observations() -> None:
     tokenizer, replay = played("all_modalities", 200)
-    kept = ReplayTokens(tokenizer, replay, CPU)
+    kept = ReplayTokens(tokenizer, DeviceReplay(replay, CPU))
     check(tokenizer, replay, kept)
     check(tokenizer, replay, kept)
 
 
 def test_a_changed_tokenizer_counts_once_old_tokens_are_forgotten() -> None:
     tokenizer, replay = played("image", 200)
-    kept = ReplayTokens(tokenizer, replay, CPU)
+    kept = ReplayTokens(tokenizer, DeviceReplay(replay, CPU))
     check(tokenizer, replay, kept)
     assert tokenizer.image is not None
     with torch.no_grad():
@@ -69,7 +70,7 @@ def test_a_changed_tokenizer_counts_once_old_tokens_are_forgotten() -> None:
 
 def test_rows_that_took_the_place_of_evicted_ones_are_encoded() -> None:
     tokenizer, replay = played("image", 40, capacity_bytes=64 * 800)
-    kept = ReplayTokens(tokenizer, replay, CPU)
+    kept = ReplayTokens(tokenizer, DeviceReplay(replay, CPU))
     check(tokenizer, replay, kept)
     play(make_environment(toy_settings("image").environment, "image", "train"), replay, 300)
     assert replay.first_row > 40
@@ -78,7 +79,7 @@ def test_rows_that_took_the_place_of_evicted_ones_are_encoded() -> None:
 
 def test_a_replay_that_has_grown_is_followed() -> None:
     tokenizer, replay = played("image", 900)
-    kept = ReplayTokens(tokenizer, replay, CPU)
+    kept = ReplayTokens(tokenizer, DeviceReplay(replay, CPU))
     check(tokenizer, replay, kept)
     slots = replay.num_slots
     play(make_environment(toy_settings("image").environment, "image", "train"), replay, 300)
@@ -88,7 +89,7 @@ def test_a_replay_that_has_grown_is_followed() -> None:
 
 def test_rows_that_are_forgotten_are_encoded_again_and_no_others() -> None:
     tokenizer, replay = played("image", 200)
-    kept = ReplayTokens(tokenizer, replay, CPU)
+    kept = ReplayTokens(tokenizer, DeviceReplay(replay, CPU))
     rows = np.arange(replay.first_row, replay.next_row)
     ids = replay.window_ids(np.arange(replay.first_window, replay.next_window))
     kept.windows(ids, before=0, length=1)

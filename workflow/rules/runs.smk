@@ -54,7 +54,8 @@ rule train:
     shell:
         "mkdir -p {params.logs:q} && "
         + JOBS.train(PLAN.experiment.commands.train)
-        + " --config {input.settings:q} --run {params.run:q} --device {resources.device:q} {params.tracking:q} 2>&1"
+        + " --config {input.settings:q} --run {params.run:q} --device {resources.device:q} --workers {threads}"
+        " {params.tracking:q} 2>&1"
         " | (trap '' INT TERM; exec tee {log:q} {params.logs:q}/train-$(date -u +%Y%m%dT%H%M%SZ).log)"
 
 
@@ -85,7 +86,7 @@ rule evaluate:
     shell:
         JOBS.with_gpu(PLAN.experiment.commands.evaluate)
         + " --run {params.run:q} --episodes {params.episodes:q} --output {output.scores:q}"
-        " --device {resources.device:q} {params.code:q} 2>&1 | tee {log:q}"
+        " --device {resources.device:q} --workers {threads} {params.code:q} 2>&1 | tee {log:q}"
 
 
 # A variant's own program does both, and its results are checked.
