@@ -13,6 +13,7 @@ Arrays are datasets, lists of strings are datasets of UTF-8 strings, and scalars
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from typing import Any, Union
 
 import h5py
 import numpy as np
+from h5py import h5f, h5g, h5p
 
 from m3.errors import UserError
 from m3.files.atomic import Fence, atomic_file
-from m3.files.hdf5_safety import UnsafeError, check_contents
+from m3.files.hdf5_safety import SafeFile, UnsafeError
 from m3.files.provenance import ATTRIBUTES, Provenance
 from m3.reading import open_regular
 
@@ -37,6 +39,9 @@ _RESERVED = ATTRIBUTES | {"format", "format_version"}
 _ADVICE = "delete it and run the command that makes it again"
 _ADVICE_IF_OURS = "if M3 wrote it, run the command that makes it again"
 _STRINGS = h5py.string_dtype("utf-8")
+_READING = h5p.create(h5p.FILE_ACCESS)
+_READING.set_fclose_degree(h5f.CLOSE_STRONG)
+_READING.set_file_locking(False, True)  # nobody changes a finished file, and locks fail on some networks
 
 
 def write(
@@ -108,10 +113,11 @@ def read(path: Path, format: str, version: int = 1) -> tuple[dict[str, Any], dic
     Raises:
         UserError: the file is missing, damaged, foreign, or of another format or version.
     """
-    with _open(path, is_read_whole=True) as file:
-        attributes = _file_attributes(file)
+    with _open(path) as file:
+        content = file.attributes("/", file.root)
+        attributes = _taken_attributes(content)
         _check_format(path, attributes, format, version)
-        content = {name: value for name, value in _read_group(file).items() if name not in _RESERVED}
+        _read_members(file, "/", file.root, content)
     return content, attributes
 
 
@@ -133,20 +139,11 @@ def describe(path: Path) -> Description:
     Raises:
         UserError: the file is missing, damaged or foreign.
     """
-    with _open(path, is_read_whole=False) as file:
-        attributes = _file_attributes(file)
-        scalars: dict[str, Any] = {}
+    with _open(path) as file:
+        scalars = file.attributes("/", file.root)
+        attributes = _taken_attributes(scalars)
         datasets: dict[str, str] = {}
-
-        def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(item, h5py.Dataset):
-                kind = "string" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
-                datasets[name] = f"{kind} {item.shape}"
-            else:
-                scalars.update({f"{name}/{key}": _attribute(value) for key, value in item.attrs.items()})
-
-        scalars.update({key: _attribute(value) for key, value in file.attrs.items() if key not in _RESERVED})
-        file.visititems(visit)
+        _describe_members(file, "/", file.root, scalars, datasets)
     return Description(attributes["format"], attributes["format_version"], attributes, scalars, datasets)
 
 
@@ -171,15 +168,9 @@ def _set_attribute(group: h5py.Group, name: str, value: Any) -> None:
     group.attrs[name] = value
 
 
-def _attribute(value: Any) -> Any:
-    if isinstance(value, h5py.Empty):
-        return None
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def _file_attributes(file: h5py.File) -> dict[str, Any]:
-    """Return what every file says of itself. Raises UnsafeError where it does not say what it is."""
-    attributes = {name: _attribute(value) for name, value in file.attrs.items() if name in _RESERVED}
+def _taken_attributes(content: dict[str, Any]) -> dict[str, Any]:
+    """Take what every file says of itself out of its content. Raises UnsafeError where it does not say what it is."""
+    attributes = {name: content.pop(name) for name in sorted(_RESERVED) if name in content}
     kinds = {"format": str, "format_version": int, "created_by": str, "config_hash": str}
     for name, kind in kinds.items():
         if type(attributes.get(name)) is not kind:
@@ -187,21 +178,30 @@ def _file_attributes(file: h5py.File) -> dict[str, Any]:
     return attributes
 
 
-def _read_group(group: h5py.Group) -> dict[str, Any]:
-    content: dict[str, Any] = {name: _attribute(value) for name, value in group.attrs.items()}
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
-            content[name] = _read_group(item)
-        elif h5py.check_string_dtype(item.dtype):
-            content[name] = item.asstr()[:].tolist()
+def _read_members(file: SafeFile, where: str, group: h5g.GroupID, content: dict[str, Any]) -> None:
+    for name, place, item in file.members(where, group):
+        if isinstance(item, h5g.GroupID):
+            content[name] = file.attributes(place, item)
+            _read_members(file, place, item, content[name])
         else:
-            content[name] = item[()] if item.shape else np.asarray(item[()])
-    return content
+            content[name] = file.array(place, item)
+
+
+def _describe_members(
+    file: SafeFile, where: str, group: h5g.GroupID, scalars: dict[str, Any], datasets: dict[str, str]
+) -> None:
+    for _, place, item in file.members(where, group):
+        if isinstance(item, h5g.GroupID):
+            scalars.update({f"{place[1:]}/{key}": value for key, value in file.attributes(place, item).items()})
+            _describe_members(file, place, item, scalars, datasets)
+        else:
+            kind = "string" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
+            datasets[place[1:]] = f"{kind} {item.shape}"
 
 
 @contextmanager
-def _open(path: Path, *, is_read_whole: bool) -> Iterator[h5py.File]:
-    """Check every byte of a file and everything in it, and open it."""
+def _open(path: Path) -> Iterator[SafeFile]:
+    """Check every byte of a file and open it."""
     try:
         with open_regular(path) as raw:
             header = raw.read(_HEADER_BYTES)
@@ -209,9 +209,11 @@ def _open(path: Path, *, is_read_whole: bool) -> Iterator[h5py.File]:
                 raise UserError(f"{path}: not a file of M3's, or damaged at its beginning; {_ADVICE_IF_OURS}")
             if header != _header(hashlib.file_digest(raw, "sha256").hexdigest()):
                 raise UserError(f"{path}: damaged or truncated (its checksum does not match); {_ADVICE}")
-        with h5py.File(path, "r", locking=False) as file:  # nobody changes a finished file; locks fail on some networks
-            check_contents(file, is_read_whole=is_read_whole)
-            yield file
+        file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _READING)
+        try:
+            yield SafeFile(file)
+        finally:
+            file.close()
     except UserError:
         raise
     except FileNotFoundError as error:
