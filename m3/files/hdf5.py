@@ -2,8 +2,7 @@
 
 A file is an ordinary HDF5 file with a 512-byte user block in front, which any HDF5 library skips. The user block holds
 the SHA-256 of all bytes after it, so that damage anywhere is found before the HDF5 library, which may crash on damaged
-input, sees the file. For the same reason a file is composed in memory and then written in one go: the library also
-crashes on a full disk.
+input, sees the file. The library also crashes on a full disk, of which it is therefore told nothing (``Draft``).
 
 Arrays are datasets, lists of strings are datasets of UTF-8 strings, and scalars are attributes of their group:
 
@@ -12,7 +11,6 @@ Arrays are datasets, lists of strings are datasets of UTF-8 strings, and scalars
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from h5py import h5f, h5g, h5p
 
 from m3.errors import UserError
 from m3.files.atomic import Fence, atomic_file
+from m3.files.draft import Draft
 from m3.files.hdf5_safety import SafeFile, UnsafeError
 from m3.files.provenance import ATTRIBUTES, Provenance
 from m3.reading import open_regular
@@ -75,21 +74,26 @@ def write(
 def create(
     path: Path, format: str, provenance: Provenance, version: int = 1, fence: Fence | None = None
 ) -> Iterator[h5py.File]:
-    """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``."""
-    buffer = io.BytesIO()
-    # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
-    with h5py.File(buffer, "w", libver=("v110", "v110"), userblock_size=_HEADER_BYTES) as file:
-        for name, value in {"format": format, "format_version": version, **provenance.attributes()}.items():
-            _set_attribute(file, name, value)
-        yield file
-    data = buffer.getbuffer()
+    """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``.
+
+    It takes memory for what is being filled in, not for the whole file.
+    """
     with atomic_file(path, fence) as output:
-        output.write(_header(hashlib.sha256(data[_HEADER_BYTES:]).hexdigest()))
-        output.write(data[_HEADER_BYTES:])
+        with _NewFile(Draft(output)) as file:
+            for name, value in {"format": format, "format_version": version, **provenance.attributes()}.items():
+                _set_attribute(file, name, value)
+            yield file
+        file.draft.raise_failure()
+        output.seek(_HEADER_BYTES)
+        header = _header(hashlib.file_digest(output, "sha256").hexdigest())  # type: ignore[arg-type]
+        output.seek(0)
+        output.write(header)
 
 
 def fill(group: h5py.Group, content: Tree) -> None:
-    """Store a tree below ``group``."""
+    """Store a tree below ``group``. Raises OSError once the file could not be written."""
+    if isinstance(group, _NewFile):
+        group.draft.raise_failure()
     for name, value in content.items():
         if isinstance(value, Mapping):
             fill(group.create_group(name), value)
@@ -145,6 +149,15 @@ def describe(path: Path) -> Description:
         datasets: dict[str, str] = {}
         _describe_members(file, "/", file.root, scalars, datasets)
     return Description(attributes["format"], attributes["format_version"], attributes, scalars, datasets)
+
+
+class _NewFile(h5py.File):
+    """A file to fill, on a draft."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
+        super().__init__(draft, "w", libver=("v110", "v110"), userblock_size=_HEADER_BYTES)
 
 
 def _header(digest: str) -> bytes:
