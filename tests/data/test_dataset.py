@@ -56,11 +56,12 @@ def test_a_dataset_is_written_piece_by_piece_and_has_the_bytes_of_one_composed_i
 
     def following(group, content):
         fill(group, content)
-        sizes.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
-        contents.append(content)
+        if isinstance(group, h5py.File):
+            sizes.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
+            contents.append(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset.hdf5, "fill", lambda group, content: following(group, content))
+        patch.setattr(dataset.hdf5, "fill", following)
         dataset.write_dataset(path, replay, provenance(), {})
     whole = path.read_bytes()
     assert sizes[len(sizes) // 2] > len(whole) / 4
@@ -69,7 +70,7 @@ def test_a_dataset_is_written_piece_by_piece_and_has_the_bytes_of_one_composed_i
         origin = {"format": "m3.dataset", "format_version": 1, **provenance().attributes()}
         for name, value in origin.items():
             hdf5._set_attribute(file, name, value)
-        for content in [content for content in contents if content.keys() & {"total_steps"} or len(content) == 1]:
+        for content in contents:
             fill(file, content)
     assert memory.getvalue()[512:] == whole[512:]
 
