@@ -96,10 +96,10 @@ def check_targets(plan: Plan, targets: Iterable[str]) -> None:
     """
     targets = list(targets)
     check_names(targets)
-    known = [run.folder for run in plan.runs]
-    for target in targets:
-        folder = "/".join(target.split("/")[2:6])
-        if target.startswith(f"{RUNS}/") and folder not in known:
+    wanted = ["/".join(target.split("/")[2:6]) for target in targets if target.startswith(f"{RUNS}/")]
+    known = {run.folder: None for run in plan.runs} if wanted else {}
+    for folder in wanted:
+        if folder not in known:
             raise unknown_name(f"run of experiment {plan.experiment.name!r}", folder, known)
 
 

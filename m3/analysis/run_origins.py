@@ -1,16 +1,14 @@
 """Whether own runs are what a table of scores says, and whether they were made in the same way."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from m3.analysis.own_runs import OwnRun, read_run
 from m3.analysis.scores import ScoreTable
-from m3.config.yaml_files import parse_yaml
-from m3.files import hdf5
-from m3.files.contents import read_metrics
-from m3.files.names import ANY_SETTINGS, METRICS, SCORES, SETTINGS
+from m3.files.names import METRICS, SCORES, SETTINGS
+from m3.files.run_folder import settings_files
 
 
 class _Run(NamedTuple):
@@ -35,7 +33,9 @@ class RunOrigins:
     """
 
     def __init__(self, root: Path, table: ScoreTable) -> None:
+        self._benchmark = table.benchmark
         folder = root / "results" / "runs" / table.benchmark
+        self._known: dict[Path, OwnRun] = {}
         self._runs = [
             _Run(name, folder / name, row.config_hash)
             for row in table.runs.itertuples()
@@ -46,6 +46,12 @@ class RunOrigins:
     def folders(self) -> list[Path]:
         """Of the runs that are there, in the order of the table."""
         return [run.folder for run in self._runs if run.complete]
+
+    def read(self, folder: Path, benchmark: str) -> OwnRun:
+        """Read a run, once. Raises UserError where one of its files is damaged, or of another run."""
+        if folder not in self._known:
+            self._known[folder] = read_run(folder, benchmark)
+        return self._known[folder]
 
     def problems(self) -> Iterator[str]:
         """Missing runs, runs whose files do not belong together, and runs that were not made alike.
@@ -58,8 +64,9 @@ class RunOrigins:
             if not run.complete:
                 yield f"run {run.name} is missing: {run.folder} has no {SCORES} or no {METRICS}"
                 continue
-            yield from (f"run {run.name}: {problem}" for problem in _contradictions(run))
-            for kind, value in _making(run.folder).items():
+            found = self.read(run.folder, self._benchmark)
+            yield from (f"run {run.name}: {problem}" for problem in _contradictions(run, found))
+            for kind, value in _making(found).items():
                 makings[kind][value].append(run.name)
         for kind, runs in makings.items():
             if len(runs) > 1:
@@ -69,42 +76,34 @@ class RunOrigins:
 
     def summary(self) -> Iterator[str]:
         """What made the runs, in a line."""
-        attributes = [hdf5.describe(folder / METRICS).attributes for folder in self.folders]
-        if attributes:
-            revisions = {f"{a['git_revision'][:10]}{' (modified)' if a['git_dirty'] else ''}" for a in attributes}
-            devices = {a["device"] for a in attributes}
+        rows = [self.read(folder, self._benchmark).row for folder in self.folders]
+        if rows:
+            revisions = {f"{row['git_revision'][:10]}{' (modified)' if row['git_dirty'] else ''}" for row in rows}
+            devices = {row["device"] for row in rows}
             made = f"of revision {', '.join(sorted(revisions))} on {', '.join(sorted(devices))}"
-            yield f"{len(attributes)} own runs, {made}"
+            yield f"{len(rows)} own runs, {made}"
 
 
-def _contradictions(run: _Run) -> Iterator[str]:
+def _contradictions(run: _Run, found: OwnRun) -> Iterator[str]:
     """What in a run's files does not fit together."""
-    for name in (SCORES, METRICS):
-        attributes = hdf5.describe(run.folder / name).attributes
-        found = attributes["config_hash"]
-        if hashlib.sha256(attributes["config"].encode()).hexdigest() != found:
+    for name, making in ((SCORES, found.scoring), (METRICS, found.training)):
+        if not making.hash_fits:
             yield f"the settings in {name} are not those of their hash"
-        if found != run.config_hash:
-            yield f"{name} is of the settings {found[:8]}, the table of {run.config_hash[:8]}"
-    metrics, _ = read_metrics(run.folder / METRICS)
-    packages = [frozenset(text.split()) for text in metrics["processes"]["packages"]]
-    changed = frozenset.union(*packages) - frozenset.intersection(*packages)
-    if changed:
-        yield f"it was trained by one software after another: {' '.join(sorted(changed))}"
-    resolved = [path.name for path in run.folder.glob(ANY_SETTINGS)]
+        if making.config_hash != run.config_hash:
+            yield f"{name} is of the settings {making.config_hash[:8]}, the table of {run.config_hash[:8]}"
+    if found.changed_software:
+        yield f"it was trained by one software after another: {' '.join(sorted(found.changed_software))}"
+    resolved = [path.name for path in settings_files(run.folder)]
     if resolved and SETTINGS.format(hash=run.config_hash[:8]) not in resolved:
         yield f"its folder is now of the settings in {resolved[0]}"
 
 
-def _making(folder: Path) -> dict[str, frozenset[str]]:
+def _making(run: OwnRun) -> dict[str, frozenset[str]]:
     """What must be the same for all runs of a table."""
-    training = hdf5.describe(folder / METRICS).attributes
-    scoring = hdf5.describe(folder / SCORES).attributes
-    version = parse_yaml(training["config"], str(folder)).get("training_version")
     return {
-        "training versions": frozenset([f"version {version}"]),
-        "training software": frozenset([training["created_by"], *training["packages"]]),
-        "scoring software": frozenset([scoring["created_by"], *scoring["packages"]]),
+        "training versions": frozenset([f"version {run.training_version or None}"]),
+        "training software": run.training.software,
+        "scoring software": run.scoring.software,
     }
 
 

@@ -4,7 +4,7 @@ import errno
 import gzip
 import io
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from m3.analysis.benchmarks import Benchmark
+from m3.analysis.own_runs import OwnRun, read_run
 from m3.analysis.score_files import read_rows
 from m3.analysis.scores import (
     CURVE_COLUMNS,
@@ -31,8 +32,6 @@ from m3.analysis.scores import (
 from m3.config.experiment import Benchmark as BenchmarkConfig
 from m3.config.loading import CONFIG_FOLDER, load_benchmark
 from m3.errors import UserError, shown, unknown_name
-from m3.files.contents import read_metrics, read_scores
-from m3.files.names import METRICS, SCORES
 from m3.reading import open_regular
 
 ALL = ("all",)
@@ -41,6 +40,8 @@ SOURCE = "own run"
 _METHODS = ["benchmark", "method", "comparable", "remark"]
 _SCORES = ["benchmark", "method", "task", "seed", "decisions", "simulation_steps", "score", "source"]
 _RUN = ["method", "task", "seed"]
+ReadRun = Callable[[Path, str], OwnRun]
+"""From a run's folder and its benchmark."""
 
 _MOST_BYTES = 256 * 2**20
 
@@ -61,13 +62,14 @@ class Sources:
     """CSV files of other methods' scores."""
 
 
-def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> ScoreTable:
+def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER, read: ReadRun = read_run) -> ScoreTable:
     """The table of a benchmark from all given sources.
 
     Args:
         benchmark: its name.
         sources: where its scores come from.
         config: the folder of benchmarks/{benchmark}.yaml, which has its references and names.
+        read: reads a run, or knows what was read.
 
     Raises:
         UserError: a source is missing or faulty, or there are no scores.
@@ -82,7 +84,7 @@ def collect(benchmark: str, sources: Sources, config: Path = CONFIG_FOLDER) -> S
             methods = tuple(dict.fromkeys([*methods, info.reproduction]))
         parts.append(read_published(sources.published, info, methods))
     if sources.runs:
-        parts.append(_without(extra, read_own(sources.runs, info, sources.labels)))
+        parts.append(_without(extra, read_own(sources.runs, info, sources.labels, read)))
     if sources.files:
         taken = {str(name) for part in parts for name in part.methods.method}
         parts.append(read_score_files(sources.files, info, tasks.task.tolist(), taken))
@@ -217,23 +219,25 @@ def _last_points(curves: pd.DataFrame, info: Benchmark) -> tuple[pd.DataFrame, t
     return last, notes
 
 
-def read_own(folders: Sequence[Path], info: Benchmark, labels: Mapping[str, str]) -> Scores:
+def read_own(folders: Sequence[Path], info: Benchmark, labels: Mapping[str, str], read: ReadRun = read_run) -> Scores:
     """The scores of finished runs: mean return of the final evaluation, and the evaluations during training.
 
     Args:
         folders: run folders; each holds scores and metrics.
         info: the benchmark that all of them must be runs of.
         labels: name in figures, by variant, in the order of the figures; other variants follow as "{variant} (ours)".
+        read: reads a run, or knows what was read.
 
     Raises:
         UserError: a file is missing or damaged, the run's two files disagree, or it is of another benchmark.
     """
-    runs, curves = [], [empty(CURVE_COLUMNS)]
+    runs: list[dict[str, Any]] = []
+    points: list[tuple[Any, ...]] = []
     for folder in folders:
-        run, curve = _read_run(folder, info.name)
-        run["method"] = method_name(run["variant"], labels)
-        runs.append(run)
-        curves.append(curve.assign(method=run["method"], task=run["task"], seed=run["seed"]))
+        run = read(folder, info.name)
+        row = {**run.row, "method": method_name(run.row["variant"], labels)}
+        runs.append(row)
+        points += [(row["method"], row["task"], row["seed"], *point) for point in run.curve]
     table = pd.DataFrame(runs)
     order = list(dict.fromkeys([*labels, *table.variant]))
     table = table.sort_values("variant", key=lambda column: column.map(order.index), kind="stable", ignore_index=True)
@@ -241,7 +245,7 @@ def read_own(folders: Sequence[Path], info: Benchmark, labels: Mapping[str, str]
     return Scores(
         methods=methods[METHOD_COLUMNS].reset_index(drop=True),
         scores=table.assign(steps=table.agent_steps, source=SOURCE)[SCORE_COLUMNS],
-        curves=pd.concat([curve for curve in curves if not curve.empty] or curves, ignore_index=True)[CURVE_COLUMNS],
+        curves=pd.DataFrame(points, columns=CURVE_COLUMNS) if points else empty(CURVE_COLUMNS),
         runs=table[RUN_COLUMNS],
     )
 
@@ -249,30 +253,6 @@ def read_own(folders: Sequence[Path], info: Benchmark, labels: Mapping[str, str]
 def method_name(variant: str, labels: Mapping[str, str]) -> str:
     """The name of a variant's own runs in figures."""
     return labels.get(variant, f"{variant} (ours)")
-
-
-def _read_run(folder: Path, benchmark: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    scores, _ = read_scores(folder / SCORES)
-    metrics, training = read_metrics(folder / METRICS)
-    for name in ("benchmark", "variant", "task", "seed"):
-        if scores[name] != metrics[name]:
-            raise UserError(f"{folder}: {SCORES} is of {name} {scores[name]}, {METRICS} of {metrics[name]}")
-    if scores["benchmark"] != benchmark:
-        raise UserError(f"{folder}: a run of {scores['benchmark']}, where runs of {benchmark} are collected")
-    returns = scores["returns"]
-    run = {
-        **{name: scores[name] for name in ("variant", "task", "seed", "agent_steps")},
-        "simulation_steps": scores["agent_steps"] * scores["frames_per_step"],
-        "score": float(returns.mean()),
-        "score_sd": float(returns.std(ddof=1)) if len(returns) > 1 else np.nan,
-        "episodes": len(returns),
-        "wall_seconds": float(metrics["wall_seconds"]),
-        "device": training["device"],
-        **{name: training[name] for name in ("host", "created_by", "git_revision", "git_dirty", "config_hash")},
-    }
-    evaluations = metrics["evaluations"]
-    means = [float(episodes.mean()) for episodes in evaluations["returns"]]
-    return run, pd.DataFrame({"steps": evaluations["agent_steps"], "score": means})
 
 
 def read_score_files(paths: Sequence[Path], info: Benchmark, tasks: Sequence[str], taken: Collection[str]) -> Scores:

@@ -95,7 +95,7 @@ def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statist
     findings.problems += origins.problems()
     findings.steps += origins.summary()
     name = str((folder / SCORE_TABLE).relative_to(root))
-    findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins.folders))
+    findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins))
     how = _settings(folder / AGGREGATES)
     again = aggregate(table, how["repetitions"], how["seed"], how["band_repetitions"])
     name = str((folder / AGGREGATES).relative_to(root))
@@ -109,20 +109,20 @@ def _settings(path: Path) -> dict[str, Any]:
     return parse_yaml(hdf5.describe(path).attributes["config"], str(path))
 
 
-def _collected_differences(root: Path, folder: Path, stored: ScoreTable, runs: Sequence[Path]) -> Iterator[str]:
+def _collected_differences(root: Path, folder: Path, stored: ScoreTable, origins: RunOrigins) -> Iterator[str]:
     """What differs between a table and the published scores and runs that it was collected from."""
     how = _settings(folder / SCORE_TABLE)
     sources = Sources(
         published=None if how["scores"] == "own" else root / "results" / "published",
         methods=tuple(how["methods"]),
-        runs=runs,
+        runs=origins.folders,
         labels=dict(label.split("=", 1) for label in how["labels"]),
         files=[root / file for file in how["score_files"]],
     )
     if not (sources.published or sources.runs or sources.files):
         yield "nothing is left of what it was collected from"
         return
-    again = collect(stored.benchmark, sources, root / "config")
+    again = collect(stored.benchmark, sources, root / "config", origins.read)
     yield from _frames_differences(stored, again, ["methods", "tasks", "scores", "curves", "runs"])
 
 
@@ -139,8 +139,9 @@ def frame_differences(name: str, stored: pd.DataFrame, again: pd.DataFrame) -> I
     found = [f"{name}: {key} is not there any more" for key in first.index.difference(second.index)]
     found += [f"{name}: {key} is missing in the file" for key in second.index.difference(first.index)]
     both = first.index.intersection(second.index)
+    first, second = first.loc[both], second.loc[both]
     for column in first.columns:
-        one, other = first.loc[both, column], second.loc[both, column]
+        one, other = first[column], second[column]
         if pd.api.types.is_numeric_dtype(one) and pd.api.types.is_numeric_dtype(other):
             differs = ~np.isclose(one.to_numpy(float), other.to_numpy(float), rtol=1e-9, atol=1e-12, equal_nan=True)
         else:
@@ -154,9 +155,12 @@ def frame_differences(name: str, stored: pd.DataFrame, again: pd.DataFrame) -> I
 def _by_key(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with one text per row that says what the row is about."""
     keys = [column for column in _KEYS if column in frame]
-    texts = frame[keys].astype(str).agg(", ".join, axis=1) if len(frame) else pd.Series([], dtype=str)
-    occurrence = texts.groupby(texts).cumcount().map(lambda count: f" ({count + 1})" if count else "")
-    return frame.set_index(pd.Index(texts + occurrence, dtype=object))
+    columns = [frame[key].astype(str).tolist() for key in keys]
+    texts = pd.Series(map(", ".join, zip(*columns, strict=True)), dtype=object)
+    repeated = texts.duplicated()
+    counts = texts.groupby(texts).cumcount()[repeated] + 1
+    texts[repeated] += " (" + counts.astype(str) + ")"
+    return frame.set_index(pd.Index(texts, dtype=object))
 
 
 def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) -> Iterator[str]:

@@ -4,6 +4,7 @@ import argparse
 import csv
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ m3 status config/paper.yaml --watch 60    # the paper's 225 runs
 """
 
 COLUMNS = ("run", "state", "score", "epoch", "epochs", "epochs_per_hour", "hours_left", "attempts", "gpu_hours", "note")
+MOST_ROWS = 100
+"""Where there are more runs, those that run or failed are listed, and the others are counted."""
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -43,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of all runs (default: %(default)s)",
     )
     parser.add_argument("--state", choices=("done", "running", "waiting", "failed"), help="list only these runs")
+    parser.add_argument(
+        "--all", action="store_true", help=f"list every run, also where there are more than {MOST_ROWS}"
+    )
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="repeat every so many seconds, until Ctrl-C")
     parser.add_argument("--csv", action="store_true", help="print CSV: one line per run, with all columns")
 
@@ -77,8 +83,12 @@ def _show(args: argparse.Namespace, experiment: Path | None) -> None:
     if args.csv:
         _write_csv(listed, sys.stdout)
     elif runs:
+        is_short = args.all or args.state or len(listed) <= MOST_ROWS
         print(
-            f"{experiment or args.results}, {datetime.now():%Y-%m-%d %H:%M}", _table(listed), _summary(runs), sep="\n"
+            f"{experiment or args.results}, {datetime.now():%Y-%m-%d %H:%M}",
+            _table(listed) if is_short else _overview(listed),
+            _summary(runs),
+            sep="\n",
         )
     else:
         print(
@@ -118,8 +128,26 @@ def _write_csv(runs: "Sequence[RunStatus]", file: TextIO) -> None:
 
 
 def _table(runs: "Sequence[RunStatus]") -> str:
-    rows = [[column.replace("_", " ") for column in COLUMNS], *map(_cells, runs)]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(COLUMNS) - 1)]
+    return _aligned([[column.replace("_", " ") for column in COLUMNS], *map(_cells, runs)])
+
+
+def _overview(runs: "Sequence[RunStatus]") -> str:
+    """How many runs of each benchmark and variant are in which state, and those that run or failed."""
+    from m3.runs.status import STATES
+
+    counts: dict[str, Counter[str]] = {}
+    for status in runs:
+        counts.setdefault(f"{status.run.benchmark}/{status.run.variant}", Counter())[status.state] += 1
+    groups = [[name, str(of.total()), *(str(of[state]) for state in STATES)] for name, of in counts.items()]
+    listed = [status for status in runs if status.state in ("running", "failed")][:MOST_ROWS]
+    parts = [_aligned([["variant", "runs", *STATES], *groups]), *([_table(listed)] if listed else [])]
+    advice = "--all lists every run, --state those in one state, --csv all as CSV"
+    return "\n\n".join([*parts, f"{len(runs) - len(listed)} runs are not listed: {advice}"])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines of columns; the last column is as wide as it comes."""
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
     return "\n".join("  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows)
 
 

@@ -78,14 +78,19 @@ def load_experiment(
         _check("benchmark", group.benchmark, known, file, ("runs", position, "benchmark"))
     needed = {*PUBLISHED_BENCHMARKS, *(group.benchmark for group in experiment.runs)}
     benchmarks = {name: load_benchmark(name, folder) for name in known if name in needed}
-    runs = _with_more(experiment, list(_runs(experiment, benchmarks, names("variant", folder), file)), more)
+    own = list(_runs(experiment, benchmarks, names("variant", folder), file))
+    runs = _with_more(experiment, own, more)
     overrides, changes = _overrides(experiment, runs, file), read_changes(words)
     variants = {name: load_variant(name, folder) for name in dict.fromkeys(run.variant for run in runs)}
-    settings = {}
-    for run in runs:
+    settings: dict[Run, RunSettings] = {}
+    alike: dict[tuple[str, str, tuple[int, ...]], RunSettings] = {}  # by what they come from
+    for number, run in enumerate(runs):
         changed = run._replace(variant=changed_variant(run.variant, words))
-        layers = [*overrides[run], changes]
-        settings[changed] = run_settings(changed, benchmarks[run.benchmark], variants[run.variant], layers, folder)
+        origin = (run.benchmark, run.variant, tuple(map(id, overrides[run])))
+        if origin not in alike or number >= len(own):  # nothing has checked the seeds of others yet
+            layers = [*overrides[run], changes]
+            alike[origin] = run_settings(changed, benchmarks[run.benchmark], variants[run.variant], layers, folder)
+        settings[changed] = alike[origin].model_copy(update={"task": run.task, "seed": run.seed})
     return Plan(
         experiment=experiment.model_copy(update={"name": changed_variant(experiment.name, words)}),
         benchmarks=benchmarks,

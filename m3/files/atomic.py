@@ -36,7 +36,7 @@ class Fence(Protocol):
 
 @contextmanager
 def atomic_file(path: Path, fence: Fence | None = None) -> Iterator[BinaryIO]:
-    """Open a binary file that replaces ``path`` when the block ends without an error.
+    """Open a binary file, to write and to read, that replaces ``path`` when the block ends without an error.
 
     The bytes go to a temporary name in the same folder, are flushed to the disk and renamed. Missing parent folders
     are created. The temporary name is this writer's own, so that two may write the same path; the last one wins. What
@@ -143,7 +143,7 @@ def _temporary(path: Path, fence: Fence | None) -> Path:
 def _locked_file(path: Path) -> Iterator[BinaryIO]:
     """Open a new file and hold a lock on it, which tells others that its writer lives."""
     while True:
-        with open(path, "wb") as file:
+        with open(path, "w+b") as file:
             with contextlib.suppress(OSError):  # not on every file system
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists():  # nobody took it for abandoned before it was locked

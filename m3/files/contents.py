@@ -11,7 +11,14 @@ from m3.files import hdf5
 from m3.files.names import DIAGNOSIS_FORMAT, METRICS_FORMAT, SCORES_FORMAT
 
 _IDENTITY: dict[str, Any] = {"benchmark": str, "variant": str, "task": str, "seed": int}
-_ORIGIN: dict[str, Any] = {"device": str, "host": str, "git_revision": str, "git_dirty": bool}
+_ORIGIN: dict[str, Any] = {
+    "config": str,
+    "packages": list,
+    "device": str,
+    "host": str,
+    "git_revision": str,
+    "git_dirty": bool,
+}
 
 
 class _Array(NamedTuple):

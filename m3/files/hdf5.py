@@ -2,8 +2,7 @@
 
 A file is an ordinary HDF5 file with a 512-byte user block in front, which any HDF5 library skips. The user block holds
 the SHA-256 of all bytes after it, so that damage anywhere is found before the HDF5 library, which may crash on damaged
-input, sees the file. For the same reason a file is composed in memory and then written in one go: the library also
-crashes on a full disk.
+input, sees the file. The library also crashes on a full disk, of which it is therefore told nothing (``Draft``).
 
 Arrays are datasets, lists of strings are datasets of UTF-8 strings, and scalars are attributes of their group:
 
@@ -12,7 +11,7 @@ Arrays are datasets, lists of strings are datasets of UTF-8 strings, and scalars
 """
 
 import hashlib
-import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,12 @@ from typing import Any, Union
 
 import h5py
 import numpy as np
+from h5py import h5f, h5g, h5p
 
 from m3.errors import UserError
 from m3.files.atomic import Fence, atomic_file
-from m3.files.hdf5_safety import UnsafeError, check_contents
+from m3.files.draft import Draft
+from m3.files.hdf5_safety import SafeFile, UnsafeError
 from m3.files.provenance import ATTRIBUTES, Provenance
 from m3.reading import open_regular
 
@@ -37,6 +38,9 @@ _RESERVED = ATTRIBUTES | {"format", "format_version"}
 _ADVICE = "delete it and run the command that makes it again"
 _ADVICE_IF_OURS = "if M3 wrote it, run the command that makes it again"
 _STRINGS = h5py.string_dtype("utf-8")
+_READING = h5p.create(h5p.FILE_ACCESS)
+_READING.set_fclose_degree(h5f.CLOSE_STRONG)
+_READING.set_file_locking(False, True)  # nobody changes a finished file, and locks fail on some networks
 
 
 def write(
@@ -70,21 +74,26 @@ def write(
 def create(
     path: Path, format: str, provenance: Provenance, version: int = 1, fence: Fence | None = None
 ) -> Iterator[h5py.File]:
-    """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``."""
-    buffer = io.BytesIO()
-    # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
-    with h5py.File(buffer, "w", libver=("v110", "v110"), userblock_size=_HEADER_BYTES) as file:
-        for name, value in {"format": format, "format_version": version, **provenance.attributes()}.items():
-            _set_attribute(file, name, value)
-        yield file
-    data = buffer.getbuffer()
+    """Open an HDF5 file to fill, which replaces ``path`` when the block ends without an error. As ``write``.
+
+    It takes memory for what is being filled in, not for the whole file.
+    """
     with atomic_file(path, fence) as output:
-        output.write(_header(hashlib.sha256(data[_HEADER_BYTES:]).hexdigest()))
-        output.write(data[_HEADER_BYTES:])
+        with _NewFile(Draft(output)) as file:
+            for name, value in {"format": format, "format_version": version, **provenance.attributes()}.items():
+                _set_attribute(file, name, value)
+            yield file
+        file.draft.raise_failure()
+        output.seek(_HEADER_BYTES)
+        header = _header(hashlib.file_digest(output, "sha256").hexdigest())  # type: ignore[arg-type]
+        output.seek(0)
+        output.write(header)
 
 
 def fill(group: h5py.Group, content: Tree) -> None:
-    """Store a tree below ``group``."""
+    """Store a tree below ``group``. Raises OSError once the file could not be written."""
+    if isinstance(group, _NewFile):
+        group.draft.raise_failure()
     for name, value in content.items():
         if isinstance(value, Mapping):
             fill(group.create_group(name), value)
@@ -108,10 +117,11 @@ def read(path: Path, format: str, version: int = 1) -> tuple[dict[str, Any], dic
     Raises:
         UserError: the file is missing, damaged, foreign, or of another format or version.
     """
-    with _open(path, is_read_whole=True) as file:
-        attributes = _file_attributes(file)
+    with _open(path) as file:
+        content = file.attributes("/", file.root)
+        attributes = _taken_attributes(content)
         _check_format(path, attributes, format, version)
-        content = {name: value for name, value in _read_group(file).items() if name not in _RESERVED}
+        _read_members(file, "/", file.root, content)
     return content, attributes
 
 
@@ -133,21 +143,21 @@ def describe(path: Path) -> Description:
     Raises:
         UserError: the file is missing, damaged or foreign.
     """
-    with _open(path, is_read_whole=False) as file:
-        attributes = _file_attributes(file)
-        scalars: dict[str, Any] = {}
+    with _open(path) as file:
+        scalars = file.attributes("/", file.root)
+        attributes = _taken_attributes(scalars)
         datasets: dict[str, str] = {}
-
-        def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(item, h5py.Dataset):
-                kind = "string" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
-                datasets[name] = f"{kind} {item.shape}"
-            else:
-                scalars.update({f"{name}/{key}": _attribute(value) for key, value in item.attrs.items()})
-
-        scalars.update({key: _attribute(value) for key, value in file.attrs.items() if key not in _RESERVED})
-        file.visititems(visit)
+        _describe_members(file, "/", file.root, scalars, datasets)
     return Description(attributes["format"], attributes["format_version"], attributes, scalars, datasets)
+
+
+class _NewFile(h5py.File):
+    """A file to fill, on a draft."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        # v110: readable since HDF5 1.10; unlike older layouts it has no limit on the size of attributes
+        super().__init__(draft, "w", libver=("v110", "v110"), userblock_size=_HEADER_BYTES)
 
 
 def _header(digest: str) -> bytes:
@@ -171,15 +181,9 @@ def _set_attribute(group: h5py.Group, name: str, value: Any) -> None:
     group.attrs[name] = value
 
 
-def _attribute(value: Any) -> Any:
-    if isinstance(value, h5py.Empty):
-        return None
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def _file_attributes(file: h5py.File) -> dict[str, Any]:
-    """Return what every file says of itself. Raises UnsafeError where it does not say what it is."""
-    attributes = {name: _attribute(value) for name, value in file.attrs.items() if name in _RESERVED}
+def _taken_attributes(content: dict[str, Any]) -> dict[str, Any]:
+    """Take what every file says of itself out of its content. Raises UnsafeError where it does not say what it is."""
+    attributes = {name: content.pop(name) for name in sorted(_RESERVED) if name in content}
     kinds = {"format": str, "format_version": int, "created_by": str, "config_hash": str}
     for name, kind in kinds.items():
         if type(attributes.get(name)) is not kind:
@@ -187,21 +191,30 @@ def _file_attributes(file: h5py.File) -> dict[str, Any]:
     return attributes
 
 
-def _read_group(group: h5py.Group) -> dict[str, Any]:
-    content: dict[str, Any] = {name: _attribute(value) for name, value in group.attrs.items()}
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
-            content[name] = _read_group(item)
-        elif h5py.check_string_dtype(item.dtype):
-            content[name] = item.asstr()[:].tolist()
+def _read_members(file: SafeFile, where: str, group: h5g.GroupID, content: dict[str, Any]) -> None:
+    for name, place, item in file.members(where, group):
+        if isinstance(item, h5g.GroupID):
+            content[name] = file.attributes(place, item)
+            _read_members(file, place, item, content[name])
         else:
-            content[name] = item[()] if item.shape else np.asarray(item[()])
-    return content
+            content[name] = file.array(place, item)
+
+
+def _describe_members(
+    file: SafeFile, where: str, group: h5g.GroupID, scalars: dict[str, Any], datasets: dict[str, str]
+) -> None:
+    for _, place, item in file.members(where, group):
+        if isinstance(item, h5g.GroupID):
+            scalars.update({f"{place[1:]}/{key}": value for key, value in file.attributes(place, item).items()})
+            _describe_members(file, place, item, scalars, datasets)
+        else:
+            kind = "string" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
+            datasets[place[1:]] = f"{kind} {item.shape}"
 
 
 @contextmanager
-def _open(path: Path, *, is_read_whole: bool) -> Iterator[h5py.File]:
-    """Check every byte of a file and everything in it, and open it."""
+def _open(path: Path) -> Iterator[SafeFile]:
+    """Check every byte of a file and open it."""
     try:
         with open_regular(path) as raw:
             header = raw.read(_HEADER_BYTES)
@@ -209,9 +222,11 @@ def _open(path: Path, *, is_read_whole: bool) -> Iterator[h5py.File]:
                 raise UserError(f"{path}: not a file of M3's, or damaged at its beginning; {_ADVICE_IF_OURS}")
             if header != _header(hashlib.file_digest(raw, "sha256").hexdigest()):
                 raise UserError(f"{path}: damaged or truncated (its checksum does not match); {_ADVICE}")
-        with h5py.File(path, "r", locking=False) as file:  # nobody changes a finished file; locks fail on some networks
-            check_contents(file, is_read_whole=is_read_whole)
-            yield file
+        file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, _READING)
+        try:
+            yield SafeFile(file)
+        finally:
+            file.close()
     except UserError:
         raise
     except FileNotFoundError as error:

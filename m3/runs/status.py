@@ -1,9 +1,9 @@
 """How far the runs of an experiment are, using only the files in their folders."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,8 @@ from m3.config.schema import RunSettings
 from m3.config.yaml_files import read_yaml
 from m3.errors import UserError
 from m3.files.contents import read_returns
-from m3.files.names import ANY_SETTINGS, SCORES, WEIGHTS
+from m3.files.names import ANY_SETTINGS, SCORES, SETTINGS, WEIGHTS
 from m3.files.progress import ProgressRecord, read_progress
-from m3.files.run_folder import resolved_name
 from m3.runs.failure import cause_of_failure
 from m3.runs.lease import living_holder
 
@@ -45,8 +44,18 @@ class RunStatus:
     hours: float
     """How long all attempts took together."""
     gpus: int
-    score: float | None = None
-    """The mean return of the final evaluation; none before it."""
+    folder: Path
+
+    @cached_property
+    def score(self) -> float | None:
+        """The mean return of the final evaluation; none before it, or where the file is damaged. Reads that file."""
+        if self.state != "done":
+            return None
+        try:
+            returns, _ = read_returns(self.folder / SCORES)
+        except UserError:
+            return None
+        return float(returns.mean())
 
     @property
     def hours_left(self) -> float | None:
@@ -84,17 +93,16 @@ def experiment_status(plan: Plan, results: Path) -> list[RunStatus]:
     ]
 
 
-def other_runs(results: Path, listed: Collection[Run] = ()) -> list[RunStatus]:
+def other_runs(results: Path, listed: Iterable[Run] = ()) -> list[RunStatus]:
     """Look how far the runs are that stand in the folder of all runs, other than those listed."""
-    found = []
+    found, known = [], {results / run.folder for run in listed}
     gpus_of = cache(_gpus)
     for file in sorted(results.glob(f"*/*/*/seed-*/{ANY_SETTINGS}")):
-        with suppress(UserError):  # of a version of the settings that this code does not know
-            settings = validate(RunSettings, [Layer(str(file), read_yaml(file))])
-            run = Run(settings.benchmark, settings.variant, settings.task, settings.seed)
-            gpus = gpus_of(settings.benchmark)
-            if run not in listed:
-                found.append(_run_status(run, settings, gpus, file.parent))
+        if file.parent not in known:
+            with suppress(UserError):  # of a version of the settings that this code does not know
+                settings = validate(RunSettings, [Layer(str(file), read_yaml(file))])
+                run = Run(settings.benchmark, settings.variant, settings.task, settings.seed)
+                found.append(_run_status(run, settings, gpus_of(run.benchmark), file.parent))
     return found
 
 
@@ -104,9 +112,10 @@ def _gpus(benchmark: str) -> int:
 
 
 def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> RunStatus:
-    resolved = (folder / resolved_name(settings)).exists()
-    progress = read_progress(folder, config_hash(settings)) if resolved else None
-    state, note = _state(folder, config_hash(settings), progress) if resolved else ("waiting", "")
+    identity = config_hash(settings)
+    resolved = (folder / SETTINGS.format(hash=identity[:8])).exists()
+    progress = read_progress(folder, identity) if resolved else None
+    state, note = _state(folder, identity, progress) if resolved else ("waiting", "")
     finished = resolved and (folder / (WEIGHTS if settings.command is None else SCORES)).exists()
     per_epoch = progress.seconds_per_epoch if progress else None
     left = progress.seconds_left if progress else None
@@ -122,17 +131,8 @@ def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> Run
         attempts=len(attempts),
         hours=sum(attempt.seconds for attempt in attempts) / 3600,
         gpus=gpus,
-        score=_score(folder) if state == "done" else None,
+        folder=folder,
     )
-
-
-def _score(folder: Path) -> float | None:
-    """The mean return of a run's final episodes; none where the file is damaged."""
-    try:
-        returns, _ = read_returns(folder / SCORES)
-    except UserError:
-        return None
-    return float(returns.mean())
 
 
 def _state(folder: Path, identity: str, progress: ProgressRecord | None) -> tuple[State, str]:
@@ -153,7 +153,11 @@ def _state(folder: Path, identity: str, progress: ProgressRecord | None) -> tupl
 
 def totals(runs: Sequence[RunStatus]) -> Totals:
     """Sum up an experiment's runs."""
-    left = [(_hours_left(status, runs), status.gpus) for status in runs]
+    usual = _usual_hours(runs)
+    left = [
+        (usual.get(status.run.benchmark) if status.hours_left is None else status.hours_left, status.gpus)
+        for status in runs
+    ]
     known = [(hours, gpus) for hours, gpus in left if hours is not None]
     states = {state: sum(status.state == state for status in runs) for state in STATES}
     complete = len(known) == len(runs)
@@ -165,9 +169,10 @@ def totals(runs: Sequence[RunStatus]) -> Totals:
     )
 
 
-def _hours_left(status: RunStatus, runs: Sequence[RunStatus]) -> float | None:
-    if status.hours_left is not None:
-        return status.hours_left
-    begun = [other for other in runs if other.run.benchmark == status.run.benchmark]
-    durations = [other.hours + other.hours_left for other in begun if other.hours_left is not None]
-    return sum(durations) / len(durations) if durations else None
+def _usual_hours(runs: Sequence[RunStatus]) -> dict[str, float]:
+    """How long a run takes, by benchmark: the average of those that have begun."""
+    durations: dict[str, list[float]] = {}
+    for status in runs:
+        if status.hours_left is not None:
+            durations.setdefault(status.run.benchmark, []).append(status.hours + status.hours_left)
+    return {benchmark: sum(hours) / len(hours) for benchmark, hours in durations.items()}

@@ -1,9 +1,14 @@
 """Datasets in Minari's episode layout, read with plain h5py."""
 
+import io
+
 import h5py
 import numpy as np
+import pytest
 from experience import filled_replay, provenance
+from faults import files, largest_file
 
+from m3.errors import UserError
 from m3.files import hdf5
 from m3.runs import dataset
 
@@ -36,3 +41,45 @@ def test_only_stored_episodes_are_written(tmp_path):
         replay.rows(replay.first_row, replay.first_row + 6).observations["vector"],
     )
     assert content["total_episodes"] == 3
+
+
+class InMemory(io.BytesIO):
+    """Takes what a draft takes, and keeps it."""
+
+    def raise_failure(self):
+        pass
+
+
+def test_a_dataset_is_written_piece_by_piece_and_has_the_bytes_of_one_composed_in_memory(tmp_path, monkeypatch):
+    replay, path = filled_replay([100] * 60), tmp_path / "dataset.h5"
+    sizes, contents, fill = [], [], hdf5.fill
+
+    def following(group, content):
+        fill(group, content)
+        if isinstance(group, h5py.File):
+            sizes.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
+            contents.append(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset.hdf5, "fill", following)
+        dataset.write_dataset(path, replay, provenance(), {})
+    whole = path.read_bytes()
+    assert sizes[len(sizes) // 2] > len(whole) / 4
+    memory = InMemory()
+    with hdf5._NewFile(memory) as file:
+        origin = {"format": "m3.dataset", "format_version": 1, **provenance().attributes()}
+        for name, value in origin.items():
+            hdf5._set_attribute(file, name, value)
+        for content in contents:
+            fill(file, content)
+    assert memory.getvalue()[512:] == whole[512:]
+
+
+def test_a_full_disk_ends_an_export_at_once(tmp_path, monkeypatch):
+    replay = filled_replay([100] * 60)
+    before, filled, fill = files(tmp_path), [], hdf5.fill
+    monkeypatch.setattr(dataset.hdf5, "fill", lambda group, content: filled.append(group.name) or fill(group, content))
+    with largest_file(100_000), pytest.raises(UserError, match=r"cannot write .*dataset\.h5: File too large"):
+        dataset.write_dataset(tmp_path / "dataset.h5", replay, provenance(), {})
+    assert filled.count("/") < 60
+    assert files(tmp_path) == before

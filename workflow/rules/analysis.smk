@@ -108,8 +108,8 @@ for analysis in ANALYSES:
             name:
                 f"diagnosis_{analysis.name}"
             input:
-                diagnoses=suite.run_files(DIAGNOSIS, analyses.diagnosed_runs(PLAN, analysis)),
-                scores=suite.run_files(SCORES, analyses.diagnosed_runs(PLAN, analysis)),
+                diagnoses=diagnosed_files(DIAGNOSIS, analysis),
+                scores=diagnosed_files(SCORES, analysis),
             output:
                 **analyses.diagnosis_files(analysis),
             log:

@@ -123,3 +123,8 @@ def perceptual_files(wildcards):
 
 def analysis_of(wildcards):
     return next(a for a in ANALYSES if (a.scope, a.benchmark) == (wildcards.scope, wildcards.benchmark))
+
+
+def diagnosed_files(name, analysis):
+    """Lists a file of every run of an analysis that is diagnosed, once a job needs them."""
+    return lambda wildcards: suite.run_files(name, analyses.diagnosed_runs(PLAN, analysis))
