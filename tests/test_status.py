@@ -24,6 +24,7 @@ from m3.files.provenance import Provenance
 from m3.files.run_folder import identifying, write_settings
 from m3.runs.lease import Lease
 from m3.runs.progress import RunProgress
+from m3.runs.slurm_jobs import REFUSED, SLURM_LOGS, RunJobs, SlurmJob, read_jobs
 from m3.runs.status import RunStatus, experiment_status, totals
 from m3.runs.stops import Stop
 from m3.runs.train import train
@@ -227,3 +228,72 @@ def test_a_finished_run_shows_its_score(plan: Plan, tmp_path: Path, capsys: pyte
     hdf5.write(folder / SCORES, SCORES_FORMAT, {"returns": np.array([1.0, 4.0])}, Provenance("", "", [0]))
     assert main(["status", str(tmp_path / "own.yaml"), "--results", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[2].split()[1:3] == ["done", "2.5"]
+
+
+OOM_LOG = "image seed 0 | begins\nslurmstepd: error: Detected 1 oom-kill event(s) in StepId=7.batch. Some of your\n"
+
+
+@pytest.mark.parametrize(
+    ("job", "log", "expected"),
+    [
+        (("PENDING", "Priority"), "", "waiting for Slurm job 7 (Priority)"),
+        (("PENDING", "launch failed requeued held"), "", "waiting Slurm job 7 never starts (launch failed requeued"),
+        (("PENDING", "QOSMaxWallDurationPerJobLimit"), "", "waiting Slurm job 7 never starts (QOSMaxWallDuration"),
+        (("RUNNING", "None"), OOM_LOG, "waiting for Slurm job 7, which has begun"),
+        (
+            ("OUT_OF_MEMORY", "OutOfMemory"),
+            "",
+            "failed out of memory: Slurm killed its job; raise mem_mb (Slurm's log: ",
+        ),
+        (("FAILED", "NonZeroExitCode"), OOM_LOG, "failed out of memory: "),
+        (("TIMEOUT", "TimeLimit"), "", "failed out of time: "),
+        (("NODE_FAIL", "None"), "", "failed Slurm job 7 ended as NODE_FAIL (log: "),
+        (("CANCELLED", "None"), "", "waiting Slurm job 7 was cancelled"),
+        (None, OOM_LOG, "failed out of memory: "),
+        (None, "RuntimeError: CUDA out of memory\n", "waiting for its next job"),
+    ],
+)
+def test_a_run_that_waits_tells_what_slurm_says(
+    plan: Plan, tmp_path: Path, job: tuple[str, str] | None, log: str, expected: str
+) -> None:
+    begin(plan, tmp_path, 0, attempt(), epoch=3)
+    file = tmp_path / SLURM_LOGS / "rule_train/toy_m3_image_0/7.log"
+    file.parent.mkdir(parents=True)
+    file.write_text(log)
+    comment = "rule_train_wildcards_toy_m3_image_0"
+    jobs = {"6": SlurmJob("6", "FAILED", "", str(tmp_path), comment), "8": SlurmJob("8", "FAILED", "", "/", comment)}
+    if job is not None:
+        jobs["7"] = SlurmJob("7", *job, str(tmp_path), comment)
+    else:
+        jobs = {}
+    status = experiment_status(plan, tmp_path, RunJobs(tmp_path, jobs))[0]
+    assert f"{status.state} {status.note}".startswith(expected)
+    assert "log" not in status.note or str(file) in status.note
+
+
+def test_what_an_older_job_left_no_longer_counts(plan: Plan, tmp_path: Path) -> None:
+    begin(plan, tmp_path, 0, attempt(), epoch=3)
+    file = tmp_path / SLURM_LOGS / "rule_train/toy_m3_image_0/7.log"
+    file.parent.mkdir(parents=True)
+    file.write_text(OOM_LOG)
+    os.utime(file, (0, 0))
+    assert experiment_status(plan, tmp_path, RunJobs(tmp_path, {}))[0].note == "for its next job"
+
+
+def test_a_refused_job_is_a_failure(plan: Plan, tmp_path: Path) -> None:
+    begin(plan, tmp_path, 0)
+    file = tmp_path / SLURM_LOGS / "rule_train/toy_m3_image_0" / REFUSED
+    file.parent.mkdir(parents=True)
+    file.write_text("Slurm refused its job: Invalid partition name specified\n")
+    status = experiment_status(plan, tmp_path, RunJobs(tmp_path, {}))[0]
+    assert (status.state, status.note) == ("failed", "Slurm refused its job: Invalid partition name specified")
+
+
+def test_the_queue_is_read_as_squeue_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "squeue"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    program.write_text("#!/bin/sh\necho '7|PENDING|Priority|/folder|rule_train_wildcards_a|b'\necho broken\n")
+    program.chmod(0o755)
+    assert read_jobs() == {"7": SlurmJob("7", "PENDING", "Priority", "/folder", "rule_train_wildcards_a|b")}
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert read_jobs() is None

@@ -161,10 +161,13 @@ def tracking_arguments(plan: Plan) -> list[str]:
     return given + ["--track-offline"] * tracking.offline
 
 
-def failure_causes(jobs: Iterable[Any]) -> list[str]:
-    """One line for each of Snakemake's failed jobs: the last words of the job's own log."""
+def failure_causes(jobs: Iterable[Any], told: Mapping[Any, str]) -> list[str]:
+    """One line for each of Snakemake's failed jobs: what is told of it, or the last words of the job's own log."""
     causes = []
     for job in sorted(jobs, key=lambda job: job.jobid):
+        if job in told:
+            causes.append(f"{job.rule.name} failed: {told[job]}")
+            continue
         log = Path(job.log[0])
         lines = log.read_text(errors="replace").split("\n") if log.exists() else []
         words = [line for line in lines if line.strip()] or ["it left no message"]

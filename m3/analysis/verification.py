@@ -1,5 +1,6 @@
 """From a figure or table back to its raw scores: recreate everything on the way and compare."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from m3.analysis.captions import caption
 from m3.analysis.explore import explore_page
 from m3.analysis.figures import draw
 from m3.analysis.joint import joint_figure
+from m3.analysis.links import linked_folders, refuse_foreign
 from m3.analysis.run_origins import RunOrigins
 from m3.analysis.scores import ScoreTable
 from m3.analysis.sources import Sources, collect
@@ -24,7 +26,7 @@ from m3.analysis.style import save, style
 from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError
 from m3.files import hdf5
-from m3.files.names import AGGREGATES, SCORE_TABLE
+from m3.files.names import AGGREGATES, METRICS, SCORE_TABLE, SCORES
 
 _KEYS = ("method", "task", "metric", "base", "seed", "steps", "threshold")
 """Columns that say what a row is about."""
@@ -54,7 +56,7 @@ def verify(paths: Iterable[Path]) -> Findings:
         paths: figures/{scope}{benchmark}/{name}.{suffix}, made by the suite; beside figures/ is results/.
 
     Raises:
-        UserError: a file is no such one, or what it was made from is missing or damaged.
+        UserError: a file is no such one, or what it was made from is missing, damaged, or elsewhere behind a link.
     """
     findings = Findings()
     known: dict[Path, _Statistics] = {}
@@ -66,6 +68,7 @@ def verify(paths: Iterable[Path]) -> Findings:
 
     for path in paths:
         root, folder = _locate(path)
+        findings.steps += [line for line in linked_folders(root) if line not in findings.steps]
         if path.stem in {entry.name for entry in (*catalog.JOINT_FIGURES, catalog.EXPLORE)}:
             folders = sorted(file.parent for file in folder.glob(f"*/{AGGREGATES}"))
             if not folders:
@@ -81,17 +84,24 @@ def _locate(path: Path) -> tuple[Path, Path]:
     """The folder of figures/ and results/, and the one below results/ that a file's below figures/ corresponds to."""
     if not path.is_file():
         raise UserError(f"{path} does not exist")
-    for parent in path.resolve().parents:
+    given = Path(os.path.abspath(path))  # as it was named: a link must not lead to the results of another project
+    for parent in given.parents:
         if parent.name == "figures":
-            return parent.parent, parent.parent / "results" / path.resolve().parent.relative_to(parent)
+            refuse_foreign(given, parent)
+            return parent.parent, parent.parent / "results" / given.parent.relative_to(parent)
     raise UserError(f"{path} is not below a folder figures/, as all figures and tables of the suite are")
 
 
 def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statistics:
     """The stored statistics and scores of a benchmark, after both were made again."""
+    for name in (SCORE_TABLE, AGGREGATES):
+        refuse_foreign(folder / name, root / "results")
     table = scores.read(folder / SCORE_TABLE)
     statistics = aggregates.read(folder / AGGREGATES, table.benchmark)
     origins = RunOrigins(root, table)
+    for run in origins.folders:
+        for name in (SCORES, METRICS):
+            refuse_foreign(run / name, root / "results")
     findings.problems += origins.problems()
     findings.steps += origins.summary()
     name = str((folder / SCORE_TABLE).relative_to(root))

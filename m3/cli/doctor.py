@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("workflow/profiles/slurm/profile.yaml"),
         metavar="FILE",
-        help="Snakemake's profile for the cluster (default: %(default)s)",
+        help="Snakemake's profile for the cluster, or its folder (default: %(default)s)",
     )
     parser.add_argument(
         "--job",
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from m3.doctor.checks import check_files, check_jobs, check_python, check_settings
     from m3.doctor.machine import check_machine
     from m3.doctor.slurm import read_cluster
+    from m3.doctor.submission import check_submissions
     from m3.doctor.trial import try_job
 
     try:
@@ -51,12 +52,14 @@ def run(args: argparse.Namespace) -> int:
         if args.job:
             raise
         return _report([*check_python(LOCK), *check_machine(Path.cwd(), Path("pretrained"))], "ready for m3 train")
-    plan, profile = load_experiment(args.experiment), read_yaml(args.profile)
+    file = args.profile / "profile.yaml" if args.profile.is_dir() else args.profile
+    plan, profile = load_experiment(args.experiment), read_yaml(file)
     findings = [
         *check_python(LOCK),
         *check_files(Path.cwd(), len(plan.runs), cluster.nodes),
         *check_settings(cluster, profile),
         *check_jobs(cluster, profile, plan),
+        *check_submissions(profile, plan),
         *(try_job(profile, plan) if args.job else ()),
     ]
     return _report(findings, "ready for snakemake --profile slurm")

@@ -72,11 +72,13 @@ def run(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace, experiment: Path | None) -> None:
     """Print the status once."""
     from m3.config.plan import load_experiment
+    from m3.runs.slurm_jobs import SLURM_LOGS, RunJobs, read_jobs
     from m3.runs.status import experiment_status, other_runs
 
-    runs = experiment_status(load_experiment(experiment), args.results) if experiment else []
+    jobs = RunJobs(Path(), read_jobs() or {}) if SLURM_LOGS.exists() else None
+    runs = experiment_status(load_experiment(experiment), args.results, jobs) if experiment else []
     if args.experiment is None:
-        runs += other_runs(args.results, [status.run for status in runs])
+        runs += other_runs(args.results, [status.run for status in runs], jobs)
     listed = [status for status in runs if args.state in (None, status.state)]
     if args.watch and sys.stdout.isatty():
         print(_CLEAR, end="")

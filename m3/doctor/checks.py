@@ -131,12 +131,21 @@ def check_jobs(cluster: Cluster, profile: Mapping[str, Any], plan: Plan) -> Iter
             ("train", plan.resources[benchmark].train),
             ("evaluate", plan.resources[benchmark].evaluate),
         ):
-            for problem in _misfits(partition, asked):
+            for problem in _misfits(partition, asked_for(profile, asked, job)):
                 text = f"{problem}: change resources of {job} in config/benchmarks/{benchmark}.yaml"
                 yield Finding("problem", f"{benchmark} {job}", text)
     if len(partition.gpu_types) > 1:
         text = f"of several types; to choose one, set gpu_model in the profile: {', '.join(partition.gpu_types)}"
         yield Finding("note", "GPUs", text)
+
+
+def asked_for(profile: Mapping[str, Any], asked: JobResources, rule: str) -> JobResources:
+    """Return what a job of a rule asks for: as its benchmark or experiment says, or what the profile sets instead."""
+    changed = dict((profile.get("set-resources") or {}).get(rule) or {})
+    if rule in (profile.get("set-threads") or {}):
+        changed["threads"] = profile["set-threads"][rule]
+    numbers = {name: value for name, value in changed.items() if name in asked.model_fields_set and type(value) is int}
+    return asked.model_copy(update=numbers)
 
 
 def _description(partition: Partition) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from m3.config.plan import Plan
 from m3.doctor.checks import Finding
+from m3.doctor.submission import options
 
 _WAIT_SECONDS = 600
 _LOOK = "import platform, torch; print(platform.node(), torch.__version__, torch.cuda.device_count())"
@@ -20,14 +21,10 @@ def try_job(profile: Mapping[str, Any], plan: Plan) -> Iterator[Finding]:
     The job looks for this Python and for this folder, into which it writes.
     """
     asked = plan.resources[next(iter(plan.runs)).benchmark].train
-    resources = profile.get("default-resources") or {}
-    options = {"slurm_account": "account", "slurm_partition": "partition", "qos": "qos"}
     with tempfile.TemporaryDirectory(prefix=".doctor-", dir=Path.cwd()) as folder:
         output = Path(folder, "output")
         command = [
-            *("sbatch", "--wait", "--parsable", "--time=5", f"--output={output}", f"--cpus-per-task={asked.threads}"),
-            *([f"--gpus={asked.gpu}"] if asked.gpu else []),
-            *(f"--{option}={resources[name]}" for name, option in options.items() if name in resources),
+            *("sbatch", "--wait", *options(profile, asked, "train"), "--time=5", f"--output={output}"),
             f"--wrap={sys.executable} -c '{_LOOK}'",
         ]
         try:

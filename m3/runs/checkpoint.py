@@ -60,6 +60,28 @@ class _Name(NamedTuple):
         return f"{self.generation:06d}-{self.number:06d}"
 
 
+class EarlierReplay:
+    """A replay as it was, while the replay itself goes on: stored rows never change, so that none is copied."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+        self._state = replay.state_dict()
+        self.first_row, self._next_row = replay.first_row, replay.next_row
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the replay still has all rows that it had."""
+        return self._replay.first_row == self.first_row
+
+    def rows_since(self, row: int) -> Rows:
+        """Copy the rows from ``row`` on that were stored."""
+        return self._replay.rows(max(row, self.first_row), self._next_row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all but the rows themselves."""
+        return self._state
+
+
 class CheckpointFolder:
     """The checkpoints of one run, which has one writer at a time.
 
@@ -113,7 +135,7 @@ class CheckpointFolder:
             )
         return state
 
-    def save(self, epoch: int, state: dict[str, Any], replay: Replay) -> None:
+    def save(self, epoch: int, state: dict[str, Any], replay: Replay | EarlierReplay) -> None:
         """Write a checkpoint, and then delete those that are too many.
 
         Args:
@@ -163,7 +185,7 @@ class CheckpointFolder:
         self._seen[path.name] = _looks(path)
         return part
 
-    def _whole_parts(self, replay: Replay) -> list[Part]:
+    def _whole_parts(self, replay: Replay | EarlierReplay) -> list[Part]:
         """Return the newest checkpoint's parts that are still needed, up to the first that is no longer whole."""
         assert self._kept is not None
         latest = next(reversed(self._kept.values()), None)

@@ -37,6 +37,7 @@ from m3.errors import OccupiedError, UserError
 from m3.files.atomic import atomic_file
 from m3.files.names import CHECKPOINTS, LEASE, LEASE_LOCK
 from m3.reading import read_bytes, read_text, refuse_special
+from m3.runs.living import HIDDEN, machine, start_of
 
 HEARTBEAT_SECONDS = 20.0
 DEAD_AFTER_SECONDS = 180.0
@@ -45,8 +46,6 @@ LOCK_SECONDS = 10.0
 """How long to wait for the lock; who has it needs a moment, unless it stands still."""
 
 _LOCK_POLL_SECONDS = 0.01
-_HIDDEN = ""
-
 _logger = logging.getLogger(__name__)
 
 
@@ -59,7 +58,7 @@ class Holder:
     """What tells whether ``process`` is visible from here: the machine's start and the space of process numbers."""
     process: int
     started: str
-    """When the process started, as ``_start_of`` tells it; process numbers are used again."""
+    """When the process started, as ``start_of`` tells it; process numbers are used again."""
     token: str
     """Tells this lease from every other."""
     generation: int = 0
@@ -95,7 +94,7 @@ class Lease:
             self.generation = 1 + max(lock.generation, before.generation if before else 0, _newest_generation(folder))
             lock.keep(self.generation)
             self._holder = Holder(
-                platform.node(), _machine(), own, _start_of(own) or "", uuid.uuid4().hex, self.generation
+                platform.node(), machine(), own, start_of(own) or "", uuid.uuid4().hex, self.generation
             )
             with atomic_file(self._file) as file:
                 file.write(json.dumps(asdict(self._holder), indent=1).encode())
@@ -161,9 +160,9 @@ def living_holder(folder: Path) -> Holder | None:
 
 def _is_alive(holder: Holder, age: float) -> bool:
     """Tell whether a holder lives whose heartbeat is ``age`` seconds old."""
-    if holder.machine == _machine():
-        started = _start_of(holder.process)
-        if started != _HIDDEN or holder.started == _HIDDEN:
+    if holder.machine == machine():
+        started = start_of(holder.process)
+        if started != HIDDEN or holder.started == HIDDEN:
             return started == holder.started
     return abs(age) <= DEAD_AFTER_SECONDS  # a heartbeat in the future was followed by a change of the clock
 
@@ -243,38 +242,3 @@ def _read(path: Path) -> Holder | None:
         return _UNKNOWN
     fields = [getattr(holder, field.name) for field in dataclasses.fields(Holder)]
     return holder if [type(value) for value in fields] == [str, str, int, str, str, int] else _UNKNOWN
-
-
-def _machine() -> str:
-    """Return what processes have in common that see each other: machine, its last start, container."""
-    parts = [platform.node()]
-    with contextlib.suppress(OSError):  # not on every system
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(parts)
-
-
-def _start_of(process: int) -> str | None:
-    """Read when a process of this machine started, in clock ticks since the machine did; none where it does not run.
-
-    A process that was killed and waits for its parent to notice does not run. ``_HIDDEN`` where it runs and the system
-    does not tell when it started: without /proc, or where /proc hides the processes of others (hidepid).
-    """
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return _exists(process)
-    fields = status.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else fields[19]
-
-
-def _exists(process: int) -> str | None:
-    if process <= 0:  # the system would take it for a group of processes
-        return None
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return None
-    except PermissionError:
-        pass
-    return _HIDDEN

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import torch
 
@@ -10,7 +11,7 @@ from m3.config.identity import config_hash
 from m3.config.schema import RunSettings
 from m3.files.atomic import Fence
 from m3.files.run_folder import checkpoint_folder
-from m3.runs.checkpoint import CheckpointFolder
+from m3.runs.checkpoint import CheckpointFolder, EarlierReplay
 from m3.runs.lease import Lease
 from m3.runs.manifest import understood
 from m3.runs.processes import Processes
@@ -51,6 +52,20 @@ def load_newest(folder: CheckpointFolder, trainer: Trainer, processes: Processes
     return True
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """A run between two epochs; training that goes on does not change it."""
+
+    epoch: int
+    state: dict[str, Any]
+    replay: EarlierReplay
+
+    @classmethod
+    def of(cls, trainer: Trainer, processes: Processes) -> "_Moment":
+        state = {"trainer": trainer.state_dict(), "processes": processes.state_dict()}
+        return cls(trainer.epoch, state, EarlierReplay(trainer.replay))
+
+
 class Saver:
     """Saves a run's checkpoints and restores the newest.
 
@@ -70,6 +85,7 @@ class Saver:
         self.lease = lease
         self._progress = progress
         self._stop = stop
+        self._held: _Moment | None = None
         self._start = self._saved_at = monotonic()
         self._total = 0.0
         self.seconds = 0.0
@@ -110,14 +126,35 @@ class Saver:
         start = monotonic()
         with self._stop.postponed():
             self.lease.check()
-            state = {"trainer": trainer.state_dict(), "processes": self.processes.state_dict()}
-            self._folder.save(trainer.epoch, state, trainer.replay)
-            self.epoch = trainer.epoch
-        self._progress.saved(trainer.epoch)
+            self._save(self._moment_of(trainer), start)
+
+    def hold(self, trainer: Trainer) -> None:
+        """Hold in memory what a checkpoint after this epoch contains, in case a stop cuts the next epoch short."""
+        if trainer.epoch > self.epoch:
+            with self._stop.postponed():
+                self._held = self._moment_of(trainer)
+
+    def save_held(self) -> None:
+        """Save a checkpoint of what is held, unless the newest is as new, or the replay has dropped rows of it."""
+        if self._held is not None and self._held.epoch > self.epoch and self._held.replay.is_whole:
+            with self._stop.postponed():
+                self.lease.check()
+                self._save(self._held, monotonic())
+
+    def _moment_of(self, trainer: Trainer) -> _Moment:
+        if self._held is None or self._held.epoch != trainer.epoch:
+            self._held = None  # so that there are not two in memory
+            return _Moment.of(trainer, self.processes)
+        return self._held
+
+    def _save(self, moment: _Moment, start: float) -> None:
+        self._folder.save(moment.epoch, moment.state, moment.replay)
+        self.epoch, self._held = moment.epoch, None
+        self._progress.saved(self.epoch)
         self._saved_at = monotonic()
         self.seconds = self._saved_at - start
         self._total += self.seconds
         share = self._total / (self._saved_at - self._start)
         self._progress.say(
-            f"checkpoint after epoch {trainer.epoch} in {self.seconds:.1f} s; checkpoints take {share:.1%} of the time"
+            f"checkpoint after epoch {self.epoch} in {self.seconds:.1f} s; checkpoints take {share:.1%} of the time"
         )

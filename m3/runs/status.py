@@ -1,4 +1,4 @@
-"""How far the runs of an experiment are, using only the files in their folders."""
+"""How far the runs of an experiment are: what the files in their folders say, and Slurm of its jobs."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -20,8 +20,11 @@ from m3.files.names import ANY_SETTINGS, SCORES, SETTINGS, WEIGHTS
 from m3.files.progress import ProgressRecord, read_progress
 from m3.runs.failure import cause_of_failure
 from m3.runs.lease import living_holder
+from m3.runs.slurm_jobs import RunJobs
 
 State = Literal["done", "running", "waiting", "failed"]
+_CLOCKS_APART = 60.0
+"""Seconds that the clocks of a cluster's machines may differ by."""
 STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
 
 
@@ -80,20 +83,21 @@ class Totals:
     """With as many runs at a time as now; none where that is unknown."""
 
 
-def experiment_status(plan: Plan, results: Path) -> list[RunStatus]:
+def experiment_status(plan: Plan, results: Path, jobs: RunJobs | None = None) -> list[RunStatus]:
     """Look how far the runs of an experiment are, in its order.
 
     Args:
         plan: the experiment.
         results: folder of all runs.
+        jobs: on Slurm, if there are any.
     """
     return [
-        _run_status(run, settings, plan.resources[run.benchmark].train.gpu, results / run.folder)
+        _run_status(run, settings, plan.resources[run.benchmark].train.gpu, results / run.folder, jobs)
         for run, settings in plan.runs.items()
     ]
 
 
-def other_runs(results: Path, listed: Iterable[Run] = ()) -> list[RunStatus]:
+def other_runs(results: Path, listed: Iterable[Run] = (), jobs: RunJobs | None = None) -> list[RunStatus]:
     """Look how far the runs are that stand in the folder of all runs, other than those listed."""
     found, known = [], {results / run.folder for run in listed}
     gpus_of = cache(_gpus)
@@ -102,7 +106,7 @@ def other_runs(results: Path, listed: Iterable[Run] = ()) -> list[RunStatus]:
             with suppress(UserError):  # of a version of the settings that this code does not know
                 settings = validate(RunSettings, [Layer(str(file), read_yaml(file))])
                 run = Run(settings.benchmark, settings.variant, settings.task, settings.seed)
-                found.append(_run_status(run, settings, gpus_of(run.benchmark), file.parent))
+                found.append(_run_status(run, settings, gpus_of(run.benchmark), file.parent, jobs))
     return found
 
 
@@ -111,11 +115,13 @@ def _gpus(benchmark: str) -> int:
     return load_benchmark(benchmark).resources.train.gpu if benchmark in names("benchmark") else 1
 
 
-def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path) -> RunStatus:
+def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path, jobs: RunJobs | None) -> RunStatus:
     identity = config_hash(settings)
     resolved = (folder / SETTINGS.format(hash=identity[:8])).exists()
     progress = read_progress(folder, identity) if resolved else None
     state, note = _state(folder, identity, progress) if resolved else ("waiting", "")
+    if resolved and state == "waiting" and jobs is not None:
+        state, note = _with_slurm(note, jobs, run, folder, progress)
     finished = resolved and (folder / (WEIGHTS if settings.command is None else SCORES)).exists()
     per_epoch = progress.seconds_per_epoch if progress else None
     left = progress.seconds_left if progress else None
@@ -149,6 +155,14 @@ def _state(folder: Path, identity: str, progress: ProgressRecord | None) -> tupl
     if cause:
         return "failed", cause
     return "waiting", "for its next job" if newest else ""
+
+
+def _with_slurm(note: str, jobs: RunJobs, run: Run, folder: Path, progress: ProgressRecord | None) -> tuple[State, str]:
+    """Tell the state of a run that waits, and a note on it, by what Slurm says of its newest job."""
+    trained = (folder / WEIGHTS).exists()
+    since = progress.attempts[-1].updated.timestamp() - _CLOCKS_APART if progress and progress.attempts else 0.0
+    failed, said = jobs.note(run, ("evaluate",) if trained else ("train", "run_program"), since)
+    return ("failed" if failed else "waiting"), said or note
 
 
 def totals(runs: Sequence[RunStatus]) -> Totals:

@@ -12,7 +12,7 @@ GRACE_SECONDS = 25.0
 
 
 class StopNow(BaseException):
-    """There is no time left: what was not saved is lost. It may be raised between any two instructions."""
+    """There is no time left for the epoch in progress. It may be raised between any two instructions."""
 
 
 class Stop:
@@ -51,6 +51,10 @@ class Stop:
     def due(self, seconds: float = 0.0) -> bool:
         """Tell whether to end now, rather than begin what is expected to take ``seconds``."""
         return self._signal is not None or monotonic() + seconds >= self._end
+
+    def may_cut_short(self, seconds: float) -> bool:
+        """Tell whether the end may come before what is expected to take ``seconds`` is done; NaN where unknown."""
+        return not 2 * seconds <= min(self._grace, self._end - monotonic())
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:

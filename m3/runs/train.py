@@ -245,6 +245,7 @@ def _train_epochs(
 ) -> bool:
     """Train until the end, or until it is time to stop; return whether it is the end."""
     began, epochs = trainer.epoch, trainer.settings.epochs
+    whole = began  # the last epoch that was trained to its end
     looked = 0.0  # the longest that after_epoch took, in seconds
     try:
         while trainer.epoch < epochs:
@@ -254,7 +255,10 @@ def _train_epochs(
                 break
             if unknown and stop.has_budget:
                 saver.save(trainer)  # should the epoch turn out too long, the next process has its whole budget for it
+            if stop.may_cut_short(expected + looked):
+                saver.hold(trainer)
             trainer.run_epoch(progress)
+            whole = trainer.epoch
             saver.save_if_due(trainer)
             if after_epoch is not None:
                 saver.lease.check()
@@ -264,7 +268,8 @@ def _train_epochs(
             failures.forget_before(saver.epoch)
         saver.save(trainer)
     except StopNow:
-        pass  # what was not saved is lost
+        with suppress(StopNow):  # which is overdue; without this checkpoint, whole epochs would be lost
+            saver.save(trainer) if trainer.epoch == whole else saver.save_held()
     if saver.epoch < epochs:
         _say_stopped(trainer, saver, stop, progress, began)
     return saver.epoch == epochs

@@ -50,7 +50,7 @@ class MetricLog:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epochs": self._epochs, "evaluations": self.evaluations()}
+        return {"epochs": list(self._epochs), "evaluations": self.evaluations()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._epochs = list(state["epochs"])

@@ -1,5 +1,6 @@
 """One run: collect, train each part, evaluate, log."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -121,12 +122,12 @@ class Trainer:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all but the replay, as arrays and plain values."""
+        """Return all but the replay, as arrays and plain values, which stay as they are when training goes on."""
         return {
             "epoch": self.epoch,
             "agent": to_arrays(self.agent.state_dict()),
             "components": {name: component.state_dict() for name, component in self.components.items()},
-            "collector": self.collector.state_dict(),
+            "collector": deepcopy(self.collector.state_dict()),  # observations and simulators may use memory again
             "log": self.log.state_dict(),
         }
 

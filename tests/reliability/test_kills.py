@@ -70,9 +70,9 @@ def test_snakemake_is_killed_and_started_again(tmp_path: Path) -> None:
     os.killpg(second.pid, signal.SIGKILL)
     second.wait()
 
-    for arguments in (["--unlock"], ["--cores", "1", "runs"]):
-        result = project.snakemake(*arguments)
-        assert result.returncode == 0, result.stderr
+    result = project.snakemake("--cores", "1", "runs")
+    assert result.returncode == 0, result.stderr
+    assert "its lock is taken away" in result.stderr
     settings = load_experiment(project.folder / "config/own.yaml").runs[Run("toy", "m3", "image", 0)]
     undisturbed = tmp_path / "undisturbed"
     assert train(undisturbed, settings=settings)
@@ -82,7 +82,7 @@ def test_snakemake_is_killed_and_started_again(tmp_path: Path) -> None:
 
 def start(project: Project) -> subprocess.Popen[bytes]:
     """Snakemake with all it starts in a process group of its own."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "runs", "--configfile", "config/own.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "runs", "--configfile", "config/own.yaml"]
     return subprocess.Popen(command, cwd=project.folder, start_new_session=True, stderr=subprocess.DEVNULL)
 
 

@@ -17,13 +17,14 @@ from m3.errors import ExitStatus, OccupiedError
 from m3.files.names import LEASE
 from m3.runs import lease
 from m3.runs.lease import DEAD_AFTER_SECONDS, Holder, Lease
+from m3.runs.living import machine, start_of
 
 FORK = multiprocessing.get_context("fork")
 NAPPING = "import signal; signal.pause()"
 
 
 def here(process: int, started: str) -> Holder:
-    return Holder(lease.platform.node(), lease._machine(), process, started, "token")
+    return Holder(lease.platform.node(), machine(), process, started, "token")
 
 
 ELSEWHERE = Holder("another-host", "another-host boot pid", 1, "1", "token")
@@ -39,7 +40,7 @@ def leave_lease(folder: Path, holder: Holder, age: float = 0.0) -> None:
 def test_a_second_process_is_told_who_has_the_run(tmp_path: Path) -> None:
     napping = subprocess.Popen([sys.executable, "-c", NAPPING])
     try:
-        started = lease._start_of(napping.pid)
+        started = start_of(napping.pid)
         assert started is not None
         leave_lease(tmp_path, here(napping.pid, started))
         with pytest.raises(OccupiedError, match=f"is being trained by process {napping.pid} on ") as caught:
@@ -49,7 +50,7 @@ def test_a_second_process_is_told_who_has_the_run(tmp_path: Path) -> None:
         napping.kill()
     # the killed process has not been waited for: it is still there, as a zombie, and writes nothing any more
     deadline = time.monotonic() + 10
-    while lease._start_of(napping.pid) is not None:
+    while start_of(napping.pid) is not None:
         assert time.monotonic() < deadline
     with Lease(tmp_path) as taken:
         taken.check()
@@ -59,7 +60,7 @@ def test_a_second_process_is_told_who_has_the_run(tmp_path: Path) -> None:
 def test_a_process_that_is_stopped_keeps_its_run(tmp_path: Path) -> None:
     napping = subprocess.Popen([sys.executable, "-c", NAPPING])
     try:
-        started = lease._start_of(napping.pid)
+        started = start_of(napping.pid)
         assert started is not None
         leave_lease(tmp_path, here(napping.pid, started), age=10 * DEAD_AFTER_SECONDS)
         napping.send_signal(signal.SIGSTOP)

@@ -4,8 +4,8 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,38 @@ def test_without_time_for_the_epoch_it_is_lost_and_nothing_else(
     said = capsys.readouterr().out
     assert "stopped within epoch 4: received SIGTERM; what was done since epoch 3 is lost" in said
     assert train(tmp_path)
+    assert_same(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("within", [signal_at_end_of, lambda epoch: in_epoch(epoch, stop_now)])
+def test_epochs_that_no_checkpoint_has_yet_are_kept(
+    undisturbed: Path, tmp_path: Path, within: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    """The stop comes when epoch 4 has changed everything, or nothing yet, and no checkpoint was saved so far."""
+    stop = Stop(grace_seconds=0)
+    with within(4), stop.handling_signals():
+        assert not train(tmp_path, RARELY, stop=stop)
+    assert newest_epoch(tmp_path) == 3
+    assert train(tmp_path, RARELY)
+    assert_same(undisturbed, tmp_path)
+
+
+def stop_now() -> None:
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(0.05)
+
+
+def test_a_stop_while_others_look_at_a_whole_epoch_keeps_it(undisturbed: Path, tmp_path: Path) -> None:
+    stop = Stop(grace_seconds=0)
+
+    def look(trainer: Trainer) -> None:
+        if trainer.epoch == 3:
+            stop_now()
+
+    with stop.handling_signals():
+        assert not train(tmp_path, RARELY, stop=stop, following=nullcontext(look))
+    assert newest_epoch(tmp_path) == 3
+    assert train(tmp_path, RARELY)
     assert_same(undisturbed, tmp_path)
 
 

@@ -26,6 +26,7 @@ from m3.files.names import FAILURE, LEASE, LEASE_LOCK, METRICS, PROGRESS, SCORES
 from m3.files.run_folder import write_settings
 from m3.runs import lease
 from m3.runs.lease import Lease
+from m3.runs.living import machine
 from m3.runs.tracking import TensorBoardTracker
 from m3.watch.following import following
 
@@ -142,7 +143,7 @@ def test_a_hidden_process_lives_as_long_as_its_heart_beats(tmp_path: Path, monke
     """As with /proc mounted with hidepid=2, of a process of somebody else."""
     napping = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     try:
-        holder = lease.Holder(lease.platform.node(), lease._machine(), napping.pid, "1", "token", 1)
+        holder = lease.Holder(lease.platform.node(), machine(), napping.pid, "1", "token", 1)
         (tmp_path / LEASE).write_text(json.dumps(lease.asdict(holder)))
         read_text = Path.read_text
 

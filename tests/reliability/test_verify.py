@@ -237,3 +237,23 @@ def test_what_cannot_be_verified_is_one_line(root: Path, capsys: pytest.CaptureF
     (root / "results/own/craftax1m/scores.h5").write_bytes(b"damaged")
     assert main(["verify", str(root / "figures/own/craftax1m/iqm.pdf")]) == 2
     assert "scores.h5: not a file of M3's" in capsys.readouterr().err
+
+
+def test_links_to_other_projects_are_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for part in (f"results/runs/craftax1m/m3/{TASK}", "results/own/craftax1m/scores.h5", "figures/own/craftax1m"):
+        place = root / part
+        place.rename(elsewhere)
+        place.symlink_to(elsewhere)
+        assert main(["verify", str(root / "figures/own/craftax1m/iqm.pdf")]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert f"leads out of {root / part.partition('/')[0]} through a symbolic link, to {elsewhere}" in line
+        place.unlink()
+        elsewhere.rename(place)
+
+
+def test_results_may_be_kept_on_another_disk(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "results").rename(tmp_path / "disk")
+    (root / "results").symlink_to(tmp_path / "disk")
+    assert main(["verify", str(root / "figures/own/craftax1m/table_scores.md")]) == 0
+    assert f"{root / 'results'} is a symbolic link to {tmp_path / 'disk'}" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A real Slurm of one node on this machine: munged, slurmctld and slurmd."""
+"""A real Slurm of two nodes on this machine: munged, slurmctld and two slurmd."""
 
 import os
 import shutil
@@ -14,11 +14,15 @@ CONFIG = Path("/etc/slurm/slurm.conf")
 """Slurm finds its configuration only here: jobs run with a clean environment, without SLURM_CONF."""
 MARK = "# Written by the tests of M3."
 NAME = "m3-test"
-CPUS = 64
-"""As Slurm is told: the jobs do so little that many of them share the machine's processors."""
-MEMORY = 256_000
-"""Megabytes, as Slurm is told."""
-GPUS = 8
+NODES = ("m3-test-1", "m3-test-2")
+FIRST_PORT = 17_001
+"""Of the nodes' daemons, which share the machine's address."""
+CPUS = 32
+"""Of each node, as Slurm is told: the jobs do so little that many of them share the machine's processors."""
+MEMORY = 128_000
+"""Megabytes of each node, as Slurm is told."""
+GPUS = 4
+"""Of each node."""
 START_AFTER_SECONDS = 5.0
 """Slurm fails a requeued job that starts while it still cleans up after the job's last start."""
 
@@ -29,11 +33,11 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -41,19 +45,28 @@ SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=sched_interval=2,bf_interval=2
 SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
-MinJobAge=3600
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+MaxArraySize=1
+MinJobAge={remembers}
 MessageTimeout=100
 KillWait=10
-OverTimeLimit=1
+OverTimeLimit=10
 ReturnToService=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:toy:{gpus} State=UNKNOWN
-PartitionName=low Nodes={host} Default=YES PriorityTier=1 MaxTime=1-00:00:00
-PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=1-00:00:00
+{nodes}
+PartitionName=low Nodes=ALL Default=YES PriorityTier=1 MaxTime=1-00:00:00 LLN=YES
+PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=1-00:00:00
 """
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory} "
+    "Gres=gpu:toy:{gpus} State=UNKNOWN"
+)
+REMEMBERS_SECONDS = 120
+"""How long Slurm tells of jobs that have ended."""
 
 
 class Job(NamedTuple):
@@ -62,6 +75,7 @@ class Job(NamedTuple):
     number: str
     state: str
     reason: str
+    nodes: str
     comment: str
     """The plugin's: the rule and its wildcards."""
 
@@ -87,14 +101,16 @@ class Cluster:
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._ended: dict[str, float] = {}
         """Requeued jobs, and when nothing was left of them."""
+        self._seen: dict[str, Job] = {}
 
     def __enter__(self) -> "Cluster":
         self._configure()
         if subprocess.run(["munge", "--no-input"], capture_output=True, check=False).returncode != 0:
             self._start("munged", "--foreground", user="munge")
         self._start("slurmctld", "-D", "-c")
-        self._start("slurmd", "-D", "-c")
-        wait_until(lambda: "idle" in command("sinfo", "--noheader", "--format=%T"), "an idle node", seconds=60)
+        for node in NODES:
+            self._start("slurmd", "-D", "-c", "-N", node)
+        wait_until(lambda: command("sinfo", "--noheader", "--Node", "--format=%T").count("idle") == 4, "idle nodes")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -108,9 +124,15 @@ class Cluster:
         CONFIG.unlink()
 
     def jobs(self) -> list[Job]:
-        """All jobs, also those that have ended."""
-        lines = command("squeue", "--noheader", "--states=all", "--format=%i|%T|%r|%k").splitlines()
-        return [Job(*line.split("|", maxsplit=3)) for line in lines]
+        """All jobs, also those that have ended, as they were seen last."""
+        self._seen |= {job.number: job for job in self.jobs_now()}
+        return list(self._seen.values())
+
+    @staticmethod
+    def jobs_now() -> list[Job]:
+        """All jobs that Slurm has not forgotten."""
+        lines = command("squeue", "--noheader", "--states=all", "--format=%i|%T|%r|%N|%k").splitlines()
+        return [Job(*line.split("|", maxsplit=4)) for line in lines]
 
     def start_requeued_jobs(self) -> None:
         """Some seconds after the last of their processes has ended; by itself, Slurm would wait for two minutes."""
@@ -122,32 +144,27 @@ class Cluster:
             if now - since > START_AFTER_SECONDS:
                 command("scontrol", "update", f"jobid={number}", "starttime=now")
 
-    def set_node(self, state: str) -> None:
-        command("scontrol", "update", f"nodename={self.host}", f"state={state}", "reason=test")
+    @staticmethod
+    def set_node(node: str, state: str) -> None:
+        command("scontrol", "update", f"nodename={node}", f"state={state}", "reason=test")
 
     def stop_answering(self, seconds: float) -> None:
         """Its controller is gone for so long; jobs go on."""
-        self._stop("slurmctld")
+        self._stop(next(name for name in self._daemons if name.startswith("slurmctld")))
         time.sleep(seconds)
         self._start("slurmctld", "-D")
         wait_until(self.jobs, "an answer of Slurm")
 
     def _configure(self) -> None:
-        for name in ("state", "spool"):
-            (self.folder / name).mkdir(parents=True)
+        for name in ("state", *(f"spool-{node}" for node in NODES)):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         for index in range(GPUS):
             (self.folder / f"gpu{index}").touch()
         CONFIG.parent.mkdir(exist_ok=True)
-        values = {
-            "name": NAME,
-            "host": self.host,
-            "folder": self.folder,
-            "cpus": CPUS,
-            "gpus": GPUS,
-            "memory": MEMORY,
-            "mark": MARK,
-        }
-        CONFIG.write_text(SLURM_CONF.format(**values))
+        size = {"host": self.host, "cpus": CPUS, "gpus": GPUS, "memory": MEMORY}
+        nodes = "\n".join(NODE.format(name=name, port=FIRST_PORT + n, **size) for n, name in enumerate(NODES))
+        values = {"name": NAME, "host": self.host, "folder": self.folder, "mark": MARK, "remembers": REMEMBERS_SECONDS}
+        CONFIG.write_text(SLURM_CONF.format(nodes=nodes, **values))
         CONFIG.with_name("gres.conf").write_text(f"Name=gpu Type=toy File={self.folder}/gpu[0-{GPUS - 1}]\n")
 
     def _start(self, *arguments: str, user: str | None = None) -> None:
@@ -155,9 +172,9 @@ class Cluster:
             socket = Path("/run/munge")
             socket.mkdir(exist_ok=True)
             shutil.chown(socket, user, user)
-        with open(self.folder / f"{arguments[0]}.out", "wb") as output:
-            daemon = subprocess.Popen(arguments, stdout=output, stderr=output, user=user, group=user)
-        self._daemons[arguments[0]] = daemon
+        name = " ".join(arguments)
+        with open(self.folder / f"{name}.out", "wb") as output:
+            self._daemons[name] = subprocess.Popen(arguments, stdout=output, stderr=output, user=user, group=user)
 
     def _stop(self, name: str) -> None:
         daemon = self._daemons.pop(name)
@@ -177,7 +194,7 @@ def command(*arguments: str) -> str:
     return subprocess.run(arguments, capture_output=True, text=True, check=False).stdout
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 900.0) -> None:
     """Poll until a condition holds. Raises TimeoutError that says what was missing."""
     end = time.monotonic() + seconds
     while not condition():

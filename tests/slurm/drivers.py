@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,11 +59,13 @@ def toy_project(folder: Path) -> Project:
     return project
 
 
-def start_driver(project: Project, *arguments: str) -> subprocess.Popen[bytes]:
+def start_driver(
+    project: Project, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Snakemake in the background, with its output in driver.log."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/own.yaml"]
     with open(project.folder / "driver.log", "ab") as log:
-        return subprocess.Popen(command, cwd=project.folder, stdout=log, stderr=log)
+        return subprocess.Popen(command, cwd=project.folder, stdout=log, stderr=log, env=environment)
 
 
 def toy_run(project: Project, seed: int) -> Path:

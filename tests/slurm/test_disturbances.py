@@ -5,12 +5,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 import pytest
-from cluster import GPUS, Cluster, Job, command, wait_until
+from cluster import GPUS, NODES, Cluster, Job, command, wait_until
 from drivers import EPOCHS, PROFILE, SEEDS, epochs, logs, start_driver, toy_project, toy_run
+from mishaps import Mishaps
 from projects import Project
 
 from m3.checks.comparison import run_differences
 from m3.files.run_folder import read_resolved
+
+TRAINING = "rule_train_wildcards_toy_"
+"""With which the comments of the trainings' jobs begin."""
 
 
 class Outcome(NamedTuple):
@@ -18,6 +22,12 @@ class Outcome(NamedTuple):
 
     disturbed: Project
     quiet: Project
+    nodes: set[str]
+    """On which the trainings were at first."""
+    lost: Job
+    """The job whose node went down."""
+    moved_to: str
+    """The node on which it went on."""
     cancelled: str
     """The job that was cancelled by hand."""
     jobs: list[Job]
@@ -25,58 +35,65 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def outcome(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(cluster: Cluster, mishaps: Mishaps, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """Of jobs that were preempted, cancelled or out of time, or lost their node, Slurm's answers or their driver."""
     project, quiet = (toy_project(tmp_path_factory.mktemp(name) / "project") for name in ("disturbed", "quiet"))
     driver, quiet_driver = start_driver(project, *PROFILE, "runs"), start_driver(quiet, "--cores", "3", "runs")
     try:
-        wait_until_all_train(cluster, project)
+        wait_until_all_train(cluster, mishaps, project)
+        nodes = {job.nodes for job in training_jobs(cluster)}
         preempt(cluster)
-        wait_until_all_train(cluster, project)
-        lose_the_node(cluster)
-        wait_until_all_train(cluster, project)
+        wait_until_all_train(cluster, mishaps, project)
+        lost = lose_a_node(cluster)
+        wait_until_all_train(cluster, mishaps, project)
+        moved_to = next(job.nodes for job in cluster.jobs() if job.number == lost.number)
+        cluster.set_node(lost.nodes, "resume")
         cluster.stop_answering(seconds=10)
-        wait_until_all_train(cluster, project)
+        wait_until_all_train(cluster, mishaps, project)
         cancelled = training_jobs(cluster)[0].number
         command("scancel", cancelled)
         driver.kill()
         driver.wait()
         driver = start_driver(project, *PROFILE, "runs")
-        wait_until(lambda: driver.poll() is not None or cluster.start_requeued_jobs(), "the end", seconds=400)
+        wait_until(lambda: driver.poll() is not None or cluster.start_requeued_jobs(), "the end", seconds=900)
         assert driver.returncode == 0, (project.folder / "driver.log").read_text()
-        assert quiet_driver.wait(timeout=300) == 0, (quiet.folder / "driver.log").read_text()
+        assert quiet_driver.wait(timeout=900) == 0, (quiet.folder / "driver.log").read_text()
     finally:
         driver.kill()
         quiet_driver.kill()
-    return Outcome(project, quiet, cancelled, cluster.jobs(), (cluster.folder / "slurmctld.log").read_text())
+    slurm_log = (cluster.folder / "slurmctld.log").read_text()
+    return Outcome(project, quiet, nodes, lost, moved_to, cancelled, cluster.jobs(), slurm_log)
 
 
 def training_jobs(cluster: Cluster) -> list[Job]:
     """Those that run."""
-    return [job for job in cluster.jobs() if job.comment.startswith("rule_train") and job.state == "RUNNING"]
+    return [job for job in cluster.jobs() if job.comment.startswith(TRAINING) and job.state == "RUNNING"]
 
 
-def wait_until_all_train(cluster: Cluster, project: Project) -> None:
+def wait_until_all_train(cluster: Cluster, mishaps: Mishaps, project: Project) -> None:
     """Until every run came further than it was."""
     before = [len(epochs(project, seed)) for seed in SEEDS]
 
     def all_do() -> bool:
         cluster.start_requeued_jobs()
+        mishaps.look()
         return all(len(epochs(project, seed)) > had + 3 for seed, had in zip(SEEDS, before, strict=True))
 
     wait_until(all_do, "every run's training")
 
 
 def preempt(cluster: Cluster) -> None:
-    """By a job that needs one GPU more than the runs leave free."""
-    command("sbatch", "--partition=high", f"--gpus={GPUS - len(SEEDS) + 1}", "--output=/dev/null", "--wrap=true")
+    """By a job that needs all GPUs of a node."""
+    command("sbatch", "--partition=high", "--nodes=1", f"--gpus={GPUS}", "--output=/dev/null", "--wrap=true")
     wait_until(lambda: "preempted JobId" in (cluster.folder / "slurmctld.log").read_text(), "a preempted job")
 
 
-def lose_the_node(cluster: Cluster) -> None:
-    cluster.set_node("down")
-    wait_until(lambda: not training_jobs(cluster), "jobs without a node")
-    cluster.set_node("resume")
+def lose_a_node(cluster: Cluster) -> Job:
+    """One on which a run trains."""
+    lost = training_jobs(cluster)[0]
+    cluster.set_node(lost.nodes, "down")
+    wait_until(lambda: lost.number not in {job.number for job in training_jobs(cluster)}, "a job without its node")
+    return lost
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -100,8 +117,13 @@ def test_every_disturbance_took_place(outcome: Outcome) -> None:
     assert "requeue job JobId" in outcome.slurm_log  # of the node that went down
     texts = [text for seed in SEEDS for text in logs(outcome.disturbed, seed).values()]
     assert any("its time budget is used up" in text for text in texts)
-    submitted = Counter(job.comment for job in outcome.jobs if job.comment.startswith("rule_train"))
+    submitted = Counter(job.comment for job in outcome.jobs if job.comment.startswith(TRAINING))
     assert set(submitted.values()) == {2}  # by the second driver too, while the first one's jobs ran
+
+
+def test_runs_are_on_both_nodes_and_a_job_whose_node_goes_down_goes_on_on_the_other(outcome: Outcome) -> None:
+    assert outcome.nodes == set(NODES)
+    assert {outcome.lost.nodes, outcome.moved_to} == set(NODES)
 
 
 def test_a_job_that_was_cancelled_by_hand_stays_cancelled(outcome: Outcome) -> None:
@@ -113,6 +135,7 @@ def test_no_job_outlives_the_experiment_for_long(outcome: Outcome, cluster: Clus
 
     def all_ended() -> bool:
         cluster.start_requeued_jobs()
-        return not any(job.state in ("PENDING", "RUNNING", "COMPLETING") for job in cluster.jobs())
+        jobs = [job for job in cluster.jobs() if job.comment.startswith(TRAINING)]
+        return not any(job.state in ("PENDING", "RUNNING", "COMPLETING") for job in jobs)
 
     wait_until(all_ended, "the end of all jobs")

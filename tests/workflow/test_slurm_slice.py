@@ -81,6 +81,12 @@ def test_a_job_that_slurm_ends_does_not_come_back_by_itself(tmp_path: Path) -> N
     assert not (tmp_path / "asked").exists()
 
 
+def test_a_training_that_was_killed_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As Linux kills what needs too much memory."""
+    assert start_slice(tmp_path, [f"7|{SAME}"], "kill -KILL $$").wait(timeout=30) == 137
+    assert capfd.readouterr().out == "error: killed, perhaps out of memory; Slurm's log of job 7 may tell more\n"
+
+
 def test_slurm_may_not_answer(tmp_path: Path) -> None:
     assert start_slice(tmp_path, [], "exit 0").wait(timeout=30) == 0
 

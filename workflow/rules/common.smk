@@ -15,6 +15,8 @@ from importlib.util import find_spec, module_from_spec, spec_from_loader
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.sourcecache import LocalSourceFile
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+from snakemake_interface_executor_plugins.settings import ExecMode
 
 
 def prepend(variable, folder):
@@ -91,8 +93,19 @@ try:
 except UserError as error:
     sys.exit(f"error: {error}")  # one line, where Snakemake would show a traceback
 
+EXECUTORS = ExecutorPluginRegistry()
+SLURM_CAUSES = {}
+if not workflow.remote_exec and EXECUTORS.is_installed("slurm"):
+    slurm_driver = load("slurm_driver")
+    EXECUTORS.get_plugin("slurm").executor = slurm_driver.Executor
+    SLURM_CAUSES = slurm_driver.CAUSES
+
+locks = load("driver_locks")
 if not workflow.remote_exec:
     for note in suite.planning_notes(PLAN):
+        print(note, file=sys.stderr)
+if workflow.exec_mode == ExecMode.DEFAULT and "--unlock" not in sys.argv:
+    for note in locks.unlock_after_dead_drivers():
         print(note, file=sys.stderr)
 
 OUTPUT = workflow.output_settings

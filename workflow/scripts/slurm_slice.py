@@ -38,7 +38,9 @@ def main(minutes: float, command: list[str]) -> int:
         while not signals:  # with which Slurm ends this job before it starts again
             requeued = requeued or subprocess.run(["scontrol", "requeue", JOB], check=False).returncode == 0
             time.sleep(1 if requeued else PAUSE_SECONDS)
-    return status
+    if status == -signal.SIGKILL:
+        print(f"error: killed, perhaps out of memory; Slurm's log of job {JOB} may tell more", flush=True)
+    return status if status >= 0 else 128 - status
 
 
 def jobs_of_this_run() -> dict[str, str]:
