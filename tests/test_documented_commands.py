@@ -54,7 +54,7 @@ NEEDS = {
     ),
     "the package minigrid": (r"examples/minigrid",),
     "hours": (r"snakemake .*config/cpu_\w+\.yaml",),
-    "nothing, as it is a test": (r"python -m pytest",),
+    "nothing, as it is a test": (r"python -m pytest", r"make test(-all)?$"),
     "a browser": (r"tensorboard ",),
 }
 PROGRAMS = ("m3 [a-z]", "snakemake .", "make [a-z]", "python .", "pip ", "conda ", "docker ", "tensorboard ")
