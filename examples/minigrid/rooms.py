@@ -1,6 +1,6 @@
 """Rooms of MiniGrid, seen from above as a whole: as a grid of tokens (``Grid-...``) or as a picture (``Picture-...``).
 
-Needs the package minigrid (``pip install --no-deps minigrid``). The walls around a room are left out, and so are the
+Needs the package minigrid, which ``make setup`` installs. The walls around a room are left out, and so are the
 actions that do nothing in these rooms: what remains is to turn left, to turn right, and to go on. Rewards, ends and
 time limits are MiniGrid's.
 """
@@ -10,9 +10,13 @@ from functools import partial
 from typing import Any, SupportsFloat
 
 import gymnasium
-import minigrid  # noqa: F401  registers the rooms
 import numpy as np
 from gymnasium import spaces
+
+try:
+    import minigrid  # noqa: F401  registers the rooms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("it needs the package minigrid: pip install --no-deps minigrid==3.2.0") from error
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import WorldObj

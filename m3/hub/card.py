@@ -66,14 +66,14 @@ model-index:
 
 # {settings.task}: an agent of M3
 
-A world-model agent of variant `{settings.variant}` for the task `{settings.task}` of `{settings.benchmark}`,
-seed {settings.seed}, trained for {scores["agent_steps"]:,} agent steps ({scores["frames_per_step"]} frames each)
-with training version {settings.training_version}.
+A world-model agent of variant `{settings.variant}` for the task `{settings.task}` of `{settings.benchmark}`.
+It was trained for {scores["agent_steps"]:,} agent steps with seed {settings.seed} and training version \
+{settings.training_version}.
 
 ## Score
 
 Mean return **{score.value[0]:.4g}**, 95% interval {_interval(score, 0)} (bootstrap over the {len(returns)} episodes
-after training, of this one seed), from {returns.min():.4g} to {returns.max():.4g}.
+after training, of this one seed); episodes return from {returns.min():.4g} to {returns.max():.4g}.
 {self._made()}
 
 ## How it learnt
@@ -107,6 +107,7 @@ Hash {config_hash(settings)}; also in `{ANY_SETTINGS}`.
         return f"Measured by {origin['created_by']} (git revision {origin['git_revision'][:12]}) on {origin['device']}."
 
     def _use(self) -> str:
+        file = resolved_name(self._settings)
         return f"""\
 ## Use it
 
@@ -126,7 +127,7 @@ or, with the commands:
 
 To train it again, with the file of its settings:
 
-    m3 train --config {resolved_name(self._settings)} --run RUN"""
+    m3 train --config {file if is_address(self._where) else f"{self._where}/{file}"} --run RUN"""
 
     def _table(self) -> str:
         rows = ["| agent steps | mean return | 95% interval |", "| ---: | ---: | --- |"]

@@ -88,12 +88,14 @@ def weights_place(address: str) -> Place:
 
 
 def weights_file(run: Path | str) -> Path:
-    """Return where the weights of a run are on this machine: in its folder, or fetched from its address on the Hub.
+    """Return where weights are on this machine: in a run's folder, in a file, or fetched from an address on the Hub.
 
     Raises:
         UserError: the address is none, or the file cannot be had.
     """
-    return fetch(weights_place(str(run))) if is_address(run) else Path(run) / WEIGHTS
+    if is_address(run):
+        return fetch(weights_place(str(run)))
+    return Path(run) / WEIGHTS if Path(run).is_dir() else Path(run)
 
 
 def beside(run: Path | str, name: str) -> Path:
