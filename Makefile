@@ -87,7 +87,7 @@ agents: $(INSTALLED)
 	$(BIN)/m3 watch agents/lava-gap --dream --episodes 4 --fps 2 --output docs/lava-gap.gif
 
 site: $(INSTALLED)
-	PYTHONPATH=$(CURDIR) $(BIN)/python docs/site.py
+	PYTHONPATH=. $(BIN)/python docs/site.py
 	$(BIN)/mkdocs build --quiet --strict
 
 # twine wants another version of packaging than Snakemake does, so it has an environment of its own
