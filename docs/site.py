@@ -1,4 +1,4 @@
-"""Gather what `mkdocs build` makes the site of, in build/site-source: pages, the tutorial, the interface, and a gallery.
+"""Gather what `mkdocs build` makes the site of, in build/site-source: pages, tutorial, interface and gallery.
 
 The pages are written for the repository; here their links lead to the same pages and pictures within the site. The
 tutorial is executed, so that its page has what it prints and draws.
@@ -24,9 +24,8 @@ def main() -> int:
     for name in ("README.md", "BENCHMARKS.md", "CHANGELOG.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         target = "index.md" if name == "README.md" else name
-        (SOURCE / target).write_text(
-            text.replace("](docs/", "](").replace("tutorial.ipynb)", "tutorial.md)"), encoding="utf-8"
-        )
+        text = text.replace("](docs/", "](").replace("](tutorial.ipynb)", "](tutorial.md)")
+        (SOURCE / target).write_text(text, encoding="utf-8")
     for page in SOURCE.glob("*.md"):
         page.write_text(re.sub(r"\]\(\.\./", "](", page.read_text(encoding="utf-8")), encoding="utf-8")
     pictures = sorted((ROOT / "figures").rglob("*.png"))

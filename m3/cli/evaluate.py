@@ -18,7 +18,7 @@ HELP = "play episodes with the weights of a trained run and write all scores"
 EXAMPLES = """\
 m3 evaluate $RUN
 m3 evaluate --run $RUN --episodes 100 --device auto
-m3 evaluate hf://owner/m3-breakout --output scores.h5    # an agent on the Hugging Face Hub
+m3 evaluate hf://owner/m3-breakout --output again.h5    # an agent on the Hugging Face Hub
 """
 
 

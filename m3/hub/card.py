@@ -11,7 +11,7 @@ from m3.analysis.bootstrap import Draws, Estimate, estimate
 from m3.config.experiment import Statistics
 from m3.config.identity import canonical, config_hash
 from m3.config.schema import RunSettings
-from m3.files.names import ANY_SETTINGS
+from m3.files.names import ANY_SETTINGS, DIAGNOSIS
 from m3.files.run_folder import resolved_name
 from m3.hub.places import is_address, parse
 
@@ -123,7 +123,7 @@ or, with the commands:
 
     m3 watch {self._where} --dream --output dream.mp4
     m3 evaluate {self._where} --episodes {len(self._scores["returns"])} --output again.h5
-    m3 diagnose --run {self._where} --output diagnosis.h5
+    m3 diagnose --run {self._where} --output {DIAGNOSIS}
 
 To train it again, with the file of its settings:
 
