@@ -90,7 +90,7 @@ def test_a_run_that_was_pushed_is_loaded_watched_and_evaluated_elsewhere(
         f"Mean return **{mean:.4g}**, 95% interval [{low:.4g}, {high:.4g}]",
         'm3.load("hf://owner/agents/vector/seed-0")',
         "m3 watch hf://owner/agents/vector/seed-0 --dream",
-        f"with training version {TRAINING_VERSION}",
+        f"seed 0 and training version {TRAINING_VERSION}",
         "variant: tiny",
         "![Returns of the evaluations during training](curve.png)",
     ):
