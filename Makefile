@@ -1,4 +1,4 @@
-# make quickstart | test | test-all | slurm-test | slurm-rehearsal | gpu-report | lint | site | package | lock | schemas
+# make quickstart | test | test-all | slurm-test | slurm-rehearsal | gpu-report | lint | agents | site | package | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --dist loadgroup --durations 10 --ignore tests/slurm
 
-.PHONY: help setup quickstart test test-all slurm-test slurm-rehearsal gpu-report lint site package lock schemas
+.PHONY: help setup quickstart test test-all slurm-test slurm-rehearsal gpu-report lint agents site package lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
@@ -32,6 +32,7 @@ help:
 	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, 20 minutes of training, into build/gpu-report"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
+	@echo "make agents       train the agents in agents/ again, unless they are trained, and draw the picture of README.md"
 	@echo "make site         build the documentation with search, interface and gallery, into build/site"
 	@echo "make package      build wheel and source archive into build/dist, and check what is in them"
 	@echo "make lock         write requirements.lock and envs/*.yaml from pyproject.toml"
@@ -39,11 +40,13 @@ help:
 
 setup: $(INSTALLED)
 
+# minigrid asks for pygame-ce, which would overwrite the files of pygame: hence --no-deps
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: needs Python 3.11 or newer; say where with PYTHON=..." >&2; exit 1; }
 	@echo "installing into $(VENV), which takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq $(PIP_ARGS) --requirement requirements.lock
+	$(BIN)/python -m pip install -qq $(PIP_ARGS) --no-deps minigrid==3.2.0
 	$(BIN)/python -m pip install -qq $(PIP_ARGS) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -78,9 +81,19 @@ lint: $(INSTALLED)
 	$(BIN)/snakefmt --check --compact-diff workflow
 	$(BIN)/snakemake --lint
 
+LAVA_GAP := results/runs/cpu_grid/m3/Grid-LavaGapS5-v0/seed-0
+SWING_UP := results/runs/cpu_swingup_15k/m3/cartpole-swingup/seed-0
+
+agents: $(INSTALLED)
+	$(BIN)/snakemake --cores all $(LAVA_GAP)/scores.h5 $(SWING_UP)/scores.h5 --configfile config/cpu_attention.yaml
+	rm -rf agents/lava-gap agents/swing-up
+	$(BIN)/m3 push $(LAVA_GAP) agents/lava-gap
+	$(BIN)/m3 push $(SWING_UP) agents/swing-up
+	$(BIN)/m3 watch agents/lava-gap --dream --episodes 4 --fps 2 --output docs/lava-gap.gif
+
 site: $(INSTALLED)
 	PYTHONPATH=. $(BIN)/python docs/site.py
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build --quiet --strict
 
 # twine wants another version of packaging than Snakemake does, so it has an environment of its own
 package:

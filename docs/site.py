@@ -1,10 +1,13 @@
-"""Gather what `mkdocs build` makes the site of, in build/site-source: pages, the interface, and a gallery.
+"""Gather what `mkdocs build` makes the site of, in build/site-source: pages, tutorial, interface and gallery.
 
-The pages are written for the repository; here their links lead to the same pages and pictures within the site.
+The pages are written for the repository; here their links lead to the same pages and pictures within the site. The
+tutorial is executed, so that its page has what it prints and draws.
 """
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,11 +19,13 @@ SOURCE = ROOT / "build/site-source"
 
 def main() -> int:
     shutil.rmtree(SOURCE, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", SOURCE, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(ROOT / "docs", SOURCE, ignore=shutil.ignore_patterns("*.py", "*.ipynb", "__pycache__"))
+    run_tutorial()
     for name in ("README.md", "BENCHMARKS.md", "CHANGELOG.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         target = "index.md" if name == "README.md" else name
-        (SOURCE / target).write_text(text.replace("](docs/", "]("), encoding="utf-8")
+        text = text.replace("](docs/", "](").replace("](tutorial.ipynb)", "](tutorial.md)")
+        (SOURCE / target).write_text(text, encoding="utf-8")
     for page in SOURCE.glob("*.md"):
         page.write_text(re.sub(r"\]\(\.\./", "](", page.read_text(encoding="utf-8")), encoding="utf-8")
     pictures = sorted((ROOT / "figures").rglob("*.png"))
@@ -33,9 +38,17 @@ def main() -> int:
     return 0
 
 
+def run_tutorial() -> None:
+    """Execute the notebook from its first cell to its last, and make a page of it. An error in a cell is one here."""
+    command = [sys.executable, "-m", "nbconvert", "--log-level", "ERROR", "--to", "markdown", "--execute"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, "docs/tutorial.ipynb", "--output-dir", SOURCE], cwd=ROOT, env=environment, check=True)
+
+
 def gallery(pictures: list[Path]) -> str:
     """The page of all figures, and of a dream."""
-    lines = ["# Gallery", "", "![A dream beside what really happened](dream.gif)", ""]
+    dreams = [f"![A dream beside what really happened]({name}.gif)\n" for name in ("lava-gap", "dream")]
+    lines = ["# Gallery", "", *dreams]
     for folder in dict.fromkeys(picture.parent for picture in pictures):
         lines += [f"## {' · '.join(folder.parts[1:]) or 'All benchmarks'}", ""]
         lines += [f"![{picture.stem}]({picture.as_posix()})\n" for picture in pictures if picture.parent == folder]

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if sys.version_info < (3, 11):  # noqa: UP036 (a copy that was never installed is run by any Python)
     sys.exit(f"error: M3 needs Python 3.11 or newer, and this is {sys.version.partition(' ')[0]} ({sys.executable})")
 
+if sys.platform == "win32":
+    sys.exit("error: M3 does not run on Windows itself: use WSL 2, which runs Linux")
+
 if TYPE_CHECKING:
     from m3.environments import make_environment
     from m3.runs.evaluate import evaluate

@@ -36,6 +36,13 @@ def test_the_overview_is_quick_and_complete() -> None:
     assert all(any(line.startswith(f"  {command} ") for line in lines) for command in commands())
 
 
+def test_windows_is_refused_in_one_line() -> None:
+    code = "import sys; sys.platform = 'win32'; import m3"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: M3 does not run on Windows itself: use WSL 2, which runs Linux\n"
+
+
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     assert capsys.readouterr().err == "error: unknown command 'trian': did you mean 'train'?\n"

@@ -12,6 +12,7 @@ RUN_BY = {
     r"m3 (resolve|inspect|doctor|diagnose|snapshot|dataset|describe|watch|verify) ?(?!-)": None,
     r"m3 (push|pull|run-program|check-results)\b": None,
     r"m3 evaluate --run": ("workflow/test_pipeline.py", "snakemake"),
+    r"m3 evaluate (hf:|agents/)": None,
     r"m3 figures --scores": ("analysis/test_analysis_commands.py", "figures --scores"),
     r"m3 bench\b": ("bench/test_bench.py", "bench"),
     r"m3 import-weights": ("reference/test_importing.py", "import_weights"),
@@ -53,7 +54,7 @@ NEEDS = {
         r"snakemake --cores 1 perceptual_weights",
     ),
     "the package minigrid": (r"examples/minigrid",),
-    "hours": (r"snakemake .*config/cpu_\w+\.yaml",),
+    "hours": (r"snakemake .*config/cpu_\w+\.yaml", r"make agents"),
     "nothing, as it is a test": (r"python -m pytest", r"make test(-all)?$"),
     "a browser": (r"tensorboard ",),
 }

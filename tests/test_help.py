@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *(ROOT / name / "README.md" for name in ("config", "results/published")),
+    *(ROOT / name / "README.md" for name in ("agents", "config", "results/published")),
 )
 OWN_FILES = (
     "config/mine.yaml",
@@ -81,7 +81,9 @@ def test_commands_of_the_documentation_parse(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_the_documentation_names_exist(page: Path) -> None:
-    tops = "|".join(("config", "docs", "envs", "examples", "m3", "slurm", "tests", "workflow", "results/published"))
+    tops = "|".join(
+        ("agents", "config", "docs", "envs", "examples", "m3", "slurm", "tests", "workflow", "results/published")
+    )
     named = re.findall(rf"(?<![\w/-])(?:{tops})/[\w./*-]+", "\n".join([code_blocks(page), *inline_code(page)]))
     for path in {path.rstrip(".") for path in named} - set(OWN_FILES):
         assert list(ROOT.glob(path)), path

@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser, component: str | None) -> None:
         "--precision", choices=get_args(Precision), help="number format, instead of that in the settings"
     )
     parser.add_argument("--no-perceptual", action="store_true", help="leave out the tokenizer's perceptual distance")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     parser.add_argument(
         "--compile",
         choices=("none", "default", "graphs"),

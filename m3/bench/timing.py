@@ -196,6 +196,8 @@ class Bench:
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
 
     def _peak_memory(self) -> float:
         """Return the device's peak memory in GB; on the CPU, that of the whole process so far."""

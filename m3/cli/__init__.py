@@ -141,6 +141,13 @@ def default_folder(settings: "RunSettings") -> Path:
     return Path(RUNS, Run(settings.benchmark, settings.variant, settings.task, settings.seed).folder)
 
 
+def run_or_address(text: str) -> Path | str:
+    """Read an argument that is a run's folder or an agent's address on the Hub."""
+    from m3.hub.places import is_address
+
+    return text if is_address(text) else Path(text)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the option of the commands that use trained networks: where they compute."""
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: cpu)")

@@ -63,6 +63,8 @@ class GymnasiumAdapter(Environment):
             raise UserError(f"{task}: {error}") from error
         self.observation_spec = self._to_modalities.spec
         self.action_spec = self._to_action.spec
+        names = self._env.get_wrapper_attr("action_names") if self._env.has_wrapper_attr("action_names") else ()
+        self.action_names = tuple(map(str, names)) if isinstance(names, tuple | list) else ()
 
     def reset(self, seed: int | None = None) -> Observation:
         if seed is not None:
@@ -121,6 +123,12 @@ class GymnasiumAdapter(Environment):
         if not isinstance(image, np.ndarray):
             raise UserError(f"{self._task} cannot be rendered as an image")
         return image
+
+    def draw(self, observation: Observation) -> np.ndarray | None:
+        """Draw an observation by the environment's own ``draw_observation``; without one, show its image, if any."""
+        if self._env.has_wrapper_attr("draw_observation"):
+            return np.asarray(self._env.get_wrapper_attr("draw_observation")(observation))
+        return super().draw(observation)
 
     def close(self) -> None:
         self._env.close()

@@ -1,62 +1,88 @@
 """The card of an agent: what it is, what it scores, how it learnt, how to use it."""
 
 import json
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from m3.analysis.bootstrap import Draws, Estimate, estimate
+from m3.config.experiment import Statistics
 from m3.config.identity import canonical, config_hash
 from m3.config.schema import RunSettings
-from m3.files.names import ANY_SETTINGS
-from m3.hub.places import Place
+from m3.files.names import ANY_SETTINGS, DIAGNOSIS
+from m3.files.run_folder import resolved_name
+from m3.hub.places import is_address, parse
 
 CURVE = "curve.png"
-_REPETITIONS = 10_000
 
 
-def card(place: Place, settings: RunSettings, scores: dict[str, Any], metrics: dict[str, Any], licence: str) -> str:
-    """Write the card of a run as Markdown, with the metadata that the Hub reads.
+class Card:
+    """The card of one run.
 
     Args:
-        place: the folder in which the run will be.
+        where: the run's address on the Hub, or its folder.
         settings: of the run.
         scores, metrics: content of the run's files.
+        origin: attributes of the scores: with which code and on what they were made.
         licence: of the weights, by the Hub's names for licences.
     """
-    mean, low, high = mean_with_interval(scores["returns"])
-    episodes = len(scores["returns"])
-    return f"""\
+
+    def __init__(
+        self,
+        where: str,
+        settings: RunSettings,
+        scores: dict[str, Any],
+        metrics: dict[str, Any],
+        origin: dict[str, Any],
+        licence: str,
+    ) -> None:
+        self._where = where
+        self._settings = settings
+        self._scores = scores
+        self._origin = origin
+        self._licence = licence
+        self._steps: np.ndarray = metrics["evaluations"]["agent_steps"]
+        self._evaluations = means_with_intervals(metrics["evaluations"]["returns"])
+
+    def text(self) -> str:
+        """Write the card as Markdown, with the metadata that the Hub reads."""
+        settings, scores, returns = self._settings, self._scores, self._scores["returns"]
+        score = means_with_intervals(returns[None])
+        return f"""\
 ---
 library_name: m3
-license: {licence}
+license: {self._licence}
 pipeline_tag: reinforcement-learning
 tags: [reinforcement-learning, world-model, m3]
 model-index:
-- name: {json.dumps(place.repository)}
+- name: {json.dumps(parse(self._where).repository if is_address(self._where) else PurePath(self._where).name)}
   results:
   - task: {{type: reinforcement-learning, name: reinforcement-learning}}
     dataset: {{type: {json.dumps(settings.benchmark)}, name: {json.dumps(settings.task)}}}
-    metrics: [{{type: mean_reward, name: mean return, value: {mean:.6g}}}]
+    metrics: [{{type: mean_reward, name: mean return, value: {score.value[0]:.6g}}}]
 ---
 
 # {settings.task}: an agent of M3
 
-A world-model agent of variant `{settings.variant}` for the task `{settings.task}` of `{settings.benchmark}`,
-seed {settings.seed}, trained for {scores["agent_steps"]:,} agent steps ({scores["frames_per_step"]} frames each).
+A world-model agent of variant `{settings.variant}` for the task `{settings.task}` of `{settings.benchmark}`.
+It was trained for {scores["agent_steps"]:,} agent steps with seed {settings.seed} and training version \
+{settings.training_version}.
 
 ## Score
 
-Mean return **{mean:.4g}**, 95% interval [{low:.4g}, {high:.4g}] (bootstrap over the {episodes} episodes after training,
-of this one seed), from {scores["returns"].min():.4g} to {scores["returns"].max():.4g}.
+Mean return **{score.value[0]:.4g}**, 95% interval {_interval(score, 0)} (bootstrap over the {len(returns)} episodes
+after training, of this one seed); episodes return from {returns.min():.4g} to {returns.max():.4g}.
+{self._made()}
 
 ## How it learnt
 
 ![Returns of the evaluations during training]({CURVE})
 
-{_table(metrics["evaluations"])}
+{self._table()}
 
-{_use(place, episodes)}
+{self._use()}
 
 ## Settings
 
@@ -66,50 +92,61 @@ Hash {config_hash(settings)}; also in `{ANY_SETTINGS}`.
 {canonical(settings)}```
 """
 
+    def curve(self) -> Figure:
+        """Draw the mean return of each evaluation during training, with its 95% interval."""
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        axes = figure.subplots()
+        axes.fill_between(self._steps, self._evaluations.low, self._evaluations.high, alpha=0.25, linewidth=0)
+        axes.plot(self._steps, self._evaluations.value, marker="o", markersize=3)
+        axes.set_xlabel("agent steps")
+        axes.set_ylabel("return")
+        return figure
 
-def _use(place: Place, episodes: int) -> str:
-    return f"""\
+    def _made(self) -> str:
+        origin = self._origin
+        return f"Measured by {origin['created_by']} (git revision {origin['git_revision'][:12]}) on {origin['device']}."
+
+    def _use(self) -> str:
+        file = resolved_name(self._settings)
+        return f"""\
 ## Use it
 
     import m3
 
-    agent = m3.load("{place}")
+    agent = m3.load("{self._where}")
     environment = agent.make_environment()
     observation = environment.reset(seed=0)
     agent.reset(seed=0)
     action = agent.act(observation)
 
-or, with all commands:
+or, with the commands:
 
-    m3 pull {place} RUN
-    m3 watch RUN --dream --output dream.mp4
-    m3 evaluate --run RUN --episodes {episodes}"""
+    m3 watch {self._where} --dream --output dream.mp4
+    m3 evaluate {self._where} --episodes {len(self._scores["returns"])} --output again.h5
+    m3 diagnose --run {self._where} --output {DIAGNOSIS}
 
+To train it again, with the file of its settings:
 
-def curve(metrics: dict[str, Any]) -> Figure:
-    """Draw the mean return of each evaluation during training, with its 95% interval."""
-    evaluations = metrics["evaluations"]
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    if len(evaluations["agent_steps"]):
-        rows = np.array([mean_with_interval(returns) for returns in evaluations["returns"]])
-        axes.fill_between(evaluations["agent_steps"], rows[:, 1], rows[:, 2], alpha=0.25, linewidth=0)
-        axes.plot(evaluations["agent_steps"], rows[:, 0], marker="o", markersize=3)
-    axes.set_xlabel("agent steps")
-    axes.set_ylabel("return")
-    return figure
+    m3 train --config {file if is_address(self._where) else f"{self._where}/{file}"} --run RUN"""
+
+    def _table(self) -> str:
+        rows = ["| agent steps | mean return | 95% interval |", "| ---: | ---: | --- |"]
+        for row, steps in enumerate(self._steps):
+            rows.append(f"| {steps:,} | {self._evaluations.value[row]:.4g} | {_interval(self._evaluations, row)} |")
+        return "\n".join(rows)
 
 
-def mean_with_interval(returns: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean, and the ends of its 95% percentile bootstrap interval over episodes."""
-    draws = np.random.default_rng(0).choice(returns, (_REPETITIONS, len(returns))).mean(axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return float(returns.mean()), float(low), float(high)
+def means_with_intervals(returns: np.ndarray) -> Estimate:
+    """Estimate the mean of each row of episodes.
+
+    Args:
+        returns: float64 (rows, episodes).
+    """
+    if not len(returns):
+        return Estimate(*np.empty((3, 0)))
+    draws = Draws(Statistics().repetitions, 0, ("card",))
+    return estimate([returns.T], lambda drawn: drawn[0].mean(axis=0), draws)
 
 
-def _table(evaluations: dict[str, Any]) -> str:
-    rows = ["| agent steps | mean return | 95% interval |", "| ---: | ---: | --- |"]
-    for steps, returns in zip(evaluations["agent_steps"], evaluations["returns"], strict=True):
-        mean, low, high = mean_with_interval(returns)
-        rows.append(f"| {steps:,} | {mean:.4g} | [{low:.4g}, {high:.4g}] |")
-    return "\n".join(rows)
+def _interval(found: Estimate, row: int) -> str:
+    return "none" if np.isnan(found.low[row]) else f"[{found.low[row]:.4g}, {found.high[row]:.4g}]"

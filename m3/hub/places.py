@@ -87,6 +87,22 @@ def weights_place(address: str) -> Place:
     return file
 
 
+def weights_file(run: Path | str) -> Path:
+    """Return where weights are on this machine: in a run's folder, in a file, or fetched from an address on the Hub.
+
+    Raises:
+        UserError: the address is none, or the file cannot be had.
+    """
+    if is_address(run):
+        return fetch(weights_place(str(run)))
+    return Path(run) / WEIGHTS if Path(run).is_dir() else Path(run)
+
+
+def beside(run: Path | str, name: str) -> Path:
+    """Return where a command puts a file that it makes of a run: in its folder, or here where the run is on the Hub."""
+    return Path(name) if is_address(run) else Path(run) / name
+
+
 def missing_library(error: ModuleNotFoundError) -> UserError:
     """Make the error for a library of the Hub's that is not installed."""
     return UserError(f"the Hub needs packages that are not installed ({error.name} is missing): pip install 'm3[hub]'")

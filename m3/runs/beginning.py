@@ -11,8 +11,8 @@ from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.errors import UserError, unknown_name
 from m3.files import hdf5
-from m3.files.names import DATASET_FORMAT, WEIGHTS
-from m3.hub.places import fetch, is_address, weights_place
+from m3.files.names import DATASET_FORMAT
+from m3.hub.places import weights_file
 from m3.runs.weights import load_weights
 from m3.specs import ActionSpec, DiscreteActions, ObservationSpec
 from m3.training.trainer import Trainer
@@ -56,8 +56,7 @@ def begin(trainer: Trainer) -> None:
 def _initialize(agent: Agent, part: str, source: str) -> None:
     """Copy a part's tensors from weights elsewhere."""
     where = f"initialize_from.{part}: {source}"
-    path = fetch(weights_place(source)) if is_address(source) else Path(source)
-    given = load_weights(path / WEIGHTS if path.is_dir() else path).state
+    given = load_weights(weights_file(source)).state
     own = {name: value for name, value in agent.state_dict().items() if name.startswith(_MODULES[part])}
     if not own:
         raise UserError(f"{where}: the {part} of this agent has no weights")

@@ -8,8 +8,9 @@ from m3.environments import make_environments
 from m3.files import hdf5
 from m3.files.atomic import refuse_other_kinds
 from m3.files.contents import refuse_not_finite
-from m3.files.names import SCORES, SCORES_FORMAT, WEIGHTS
+from m3.files.names import SCORES, SCORES_FORMAT
 from m3.files.run_folder import identifying, provenance_of
+from m3.hub.places import beside, weights_file
 from m3.runs.named_code import refuse_unnamed_code
 from m3.runs.progress import finish
 from m3.runs.weights import fill, load_weights
@@ -19,7 +20,7 @@ from m3.training.evaluator import EpisodeStatistics, play_episodes
 
 
 def evaluate(
-    run: Path,
+    run: Path | str,
     episodes: int,
     *,
     output: Path | None = None,
@@ -31,9 +32,9 @@ def evaluate(
     """Play episodes with a run's weights, and write every episode's return and length.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or an agent's address on the Hub, ``hf://OWNER/NAME[@REVISION][/PATH]``.
         episodes: how many to play.
-        output: the file of scores; none: the one in the run's folder.
+        output: the file of scores; none: the one in the run's folder, or here for an agent on the Hub.
         device: where the networks are: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
         deterministic: whether a GPU has to give the same bits every time, which is slower; the CPU always does.
         own_code: Python files and modules that may be executed where the settings in the weights ask for them; what
@@ -47,17 +48,18 @@ def evaluate(
     Raises:
         UserError: the weights are missing or damaged, or the environment's package is.
     """
-    output = output or Path(run) / SCORES
+    output = output or beside(run, SCORES)
     refuse_other_kinds(output)  # before the work, not after it
     where = select_device(device)
     be_deterministic(where, also_on_gpu=deterministic)
-    weights = load_weights(Path(run) / WEIGHTS)
+    file = weights_file(run)
+    weights = load_weights(file)
     settings = weights.settings
-    refuse_unnamed_code(settings, own_code, Path(run) / WEIGHTS)
+    refuse_unnamed_code(settings, own_code, file)
     count = min(settings.evaluation.environments, episodes)
     with make_environments(settings.environment, settings.task, "test", count, workers) as environments:
         agent = Agent(settings, environments.observation_spec, environments.action_spec).eval()
-        fill(agent, weights.state, settings, Path(run) / WEIGHTS)
+        fill(agent, weights.state, settings, file)
         agent.to(where)
         temperature = settings.evaluation.temperature
         seed = derive(settings.seed, "final evaluation")

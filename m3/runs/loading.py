@@ -27,7 +27,7 @@ from m3.environments import Environment, Mode, make_environment
 from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
 from m3.files.run_folder import read_settings
-from m3.hub.places import fetch, is_address, weights_place
+from m3.hub.places import is_address, weights_file
 from m3.runs.manifest import understood
 from m3.runs.named_code import refuse_unnamed_code
 from m3.runs.saving import checkpoints_of
@@ -144,7 +144,7 @@ def load(path: Path | str, device: str = "cpu", own_code: Sequence[Path | str] =
         UserError: there is no trained agent, or its environment's packages are missing.
     """
     chosen = select_device(device)
-    path = fetch(weights_place(str(path))) if is_address(path) else Path(path)
+    path = weights_file(path) if is_address(path) else Path(path)
     if path.is_dir() and not (path / WEIGHTS).exists() and (path / CHECKPOINTS).is_dir():
         checkpoint = newest_checkpoint(path, own_code)
         with understood(path):

@@ -59,7 +59,8 @@ class Keyboard:
 
     Args:
         actions: the action space.
-        names: of a plain discrete space; may be empty. Directions in names ("upleft", "right fire") are arrow keys.
+        names: of a plain discrete space; may be empty. Directions in names ("upleft", "right fire") are arrow keys;
+            "forward" is the one that points up.
     """
 
     def __init__(self, actions: ActionSpec, names: tuple[str, ...]) -> None:
@@ -116,6 +117,7 @@ def _keys_of(names: tuple[str, ...]) -> dict[frozenset[str], int]:
             keys[frozenset({_CRAFTAX[name]})] = index
             continue
         parts = [arrow for arrow in _ARROWS if arrow in name]
+        parts += ["up"] if "forward" in name else []
         parts += ["space"] if "fire" in name else []
         keys[frozenset(parts)] = index
     return keys

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from m3.environments import Environment
 from m3.files.names import MEDIA
+from m3.hub.places import beside
 from m3.runs.loading import LoadedAgent, load, newest_checkpoint
 from m3.watch.keyboard import Keyboard
 from m3.watch.painter import (
@@ -43,8 +44,13 @@ class WatchOptions:
     own_code: Sequence[Path | str] = ()
 
 
-def watch(run: Path, options: WatchOptions, device: str) -> None:
+def watch(run: Path | str, options: WatchOptions, device: str) -> None:
     """Show an agent in a window, or record it where there is no display or an output is given.
+
+    Args:
+        run: a run's folder or weights, or an agent's address on the Hub.
+        options: what to show.
+        device: where the networks are.
 
     Raises:
         UserError: the run has no agent, or a package or display is missing.
@@ -58,7 +64,9 @@ def watch(run: Path, options: WatchOptions, device: str) -> None:
             _record(loaded, environment, run, options, keyboard)
 
 
-def _show(loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard) -> None:
+def _show(
+    loaded: LoadedAgent, environment: Environment, run: Path | str, options: WatchOptions, keyboard: Keyboard
+) -> None:
     stream, painter = _stream(loaded, environment, run, options, keyboard)
     if options.play:
         print(f"keys: {keyboard.help()}", flush=True)
@@ -71,12 +79,12 @@ def _show(loaded: LoadedAgent, environment: Environment, run: Path, options: Wat
 
 
 def _record(
-    loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard
+    loaded: LoadedAgent, environment: Environment, run: Path | str, options: WatchOptions, keyboard: Keyboard
 ) -> None:
     stream, painter = _stream(loaded, environment, run, options, keyboard)
     kind = "dream" if options.dream else "replay" if options.replay else "watch"
-    folder = run if run.is_dir() else run.parent
-    output = options.output or folder / MEDIA / f"{kind}.mp4"
+    home = Path(run).parent if Path(run).is_file() else run
+    output = options.output or beside(home, f"{MEDIA}/{kind}.mp4")
     wanted = takewhile(lambda watched: watched.episode <= options.episodes, islice(stream, options.steps))
     shown = tqdm(wanted, desc=output.name, total=options.steps, leave=False, disable=None)
     write_video(output, (painter.paint(watched) for watched in shown), options.fps)
@@ -84,14 +92,14 @@ def _record(
 
 
 def _stream(
-    loaded: LoadedAgent, environment: Environment, run: Path, options: WatchOptions, keyboard: Keyboard
+    loaded: LoadedAgent, environment: Environment, run: Path | str, options: WatchOptions, keyboard: Keyboard
 ) -> tuple[Iterator[WatchedStep], Painter]:
     """Return the steps to be watched, and who paints them."""
     temperature = loaded.settings.evaluation.temperature if options.temperature is None else options.temperature
     captions = CAPTIONS
     if options.replay:
         captions = REPLAY_CAPTIONS
-        replay = newest_checkpoint(run, options.own_code).replay
+        replay = newest_checkpoint(Path(run), options.own_code).replay
         stream = stored_episodes(loaded, environment, replay, temperature, options.seed)
     elif options.play and options.dream:
         captions = PLAY_IMAGINED_CAPTIONS

@@ -90,6 +90,25 @@ def test_rendering_starts_in_the_middle_of_an_episode_without_disturbing_it(ever
         np.testing.assert_array_equal(seen.render(), np.full((50, 60, 3), count))
 
 
+def test_an_environment_draws_what_is_seen_and_names_its_actions(make, monkeypatch):
+    seen = []
+
+    def draw_observation(self, observation):
+        seen.append(observation)
+        return np.full((8, 8, 3), 7, np.uint8)
+
+    plain = make("gymnasium", "CartPole-v1")
+    assert plain.draw(plain.reset(seed=0)) is None
+    assert plain.action_names == ()
+    monkeypatch.setattr(type(plain._env.unwrapped), "draw_observation", draw_observation, raising=False)
+    monkeypatch.setattr(type(plain._env.unwrapped), "action_names", ("left", "right"), raising=False)
+    environment = make("gymnasium", "CartPole-v1")
+    observation = environment.reset(seed=0)
+    assert (environment.draw(observation) == 7).all()
+    assert seen == [observation]
+    assert environment.action_names == ("left", "right")
+
+
 def test_a_simulator_that_cannot_draw_here_is_said_in_one_line(everything, make, monkeypatch):
     def fail(self):
         raise RuntimeError("no OpenGL")

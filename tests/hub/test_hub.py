@@ -13,10 +13,12 @@ from stand_in import TOKEN, Hub, hub
 from toy_runs import toy_settings, train_in_folder
 
 import m3
+from m3.cli import main
+from m3.config.schema import TRAINING_VERSION
 from m3.errors import UserError
 from m3.files import hdf5
 from m3.files.names import SCORES, SCORES_FORMAT, WEIGHTS
-from m3.hub.card import mean_with_interval
+from m3.hub.card import means_with_intervals
 from m3.hub.places import Place, parse
 
 ROOT = Path(__file__).parents[2]
@@ -82,12 +84,13 @@ def test_a_run_that_was_pushed_is_loaded_watched_and_evaluated_elsewhere(
     assert "the run is at http" in first.m3("push", run, "hf://owner/agents/vector/seed-0", "--license", "cc-by-4.0")
     files = server.repositories["owner/agents"]["main"]
     card = files["vector/seed-0/README.md"].decode()
-    mean, low, high = mean_with_interval(hdf5.read(run / SCORES, SCORES_FORMAT)[0]["returns"])
+    mean, low, high = (part[0] for part in means_with_intervals(returns_in(run / SCORES)[None]))
     for words in (
         "license: cc-by-4.0",
         f"Mean return **{mean:.4g}**, 95% interval [{low:.4g}, {high:.4g}]",
         'm3.load("hf://owner/agents/vector/seed-0")',
-        "m3 pull hf://owner/agents/vector/seed-0 RUN",
+        "m3 watch hf://owner/agents/vector/seed-0 --dream",
+        f"seed 0 and training version {TRAINING_VERSION}",
         "variant: tiny",
         "![Returns of the evaluations during training](curve.png)",
     ):
@@ -104,10 +107,50 @@ def test_a_run_that_was_pushed_is_loaded_watched_and_evaluated_elsewhere(
     for name in (WEIGHTS, SCORES, "metrics.h5"):
         assert (copy / name).read_bytes() == (run / name).read_bytes()
     second.m3("evaluate", "--run", "copy", "--episodes", "6", "--output", "again.h5")
-    before, after = (hdf5.read(path, SCORES_FORMAT)[0] for path in (run / SCORES, second.folder / "again.h5"))
-    np.testing.assert_array_equal(before["returns"], after["returns"])
-    second.m3("watch", "copy", "--output", "play.mp4", "--steps", "3")
-    assert (second.folder / "play.mp4").stat().st_size > 0
+    np.testing.assert_array_equal(returns_in(run / SCORES), returns_in(second.folder / "again.h5"))
+
+
+def returns_in(scores: Path) -> np.ndarray:
+    returns: np.ndarray = hdf5.read(scores, SCORES_FORMAT)[0]["returns"]
+    return returns
+
+
+def test_an_agent_on_the_hub_is_watched_evaluated_and_diagnosed_without_a_copy(
+    run: Path, server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = server.commit("owner/agents", {f"vector/{WEIGHTS}": (run / WEIGHTS).read_bytes()})
+    address = f"hf://owner/agents@{commit}/vector"
+    template = "{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{template}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("DISPLAY", raising=False)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert main(["evaluate", address, "--episodes", "6"]) == 0
+    np.testing.assert_array_equal(returns_in(here / SCORES), returns_in(run / SCORES))
+    assert f"m3 watch {address} --dream" in capsys.readouterr().out
+    assert main(["watch", address, "--dream", "--steps", "3"]) == 0
+    assert main(["diagnose", "--run", address, "--episodes", "1", "--steps", "20", "--dreams", "2"]) == 0
+    assert {str(path.relative_to(here)) for path in here.rglob("*.*")} == {SCORES, "media/dream.mp4", "diagnosis.h5"}
+    for words in (["watch", address, "--replay"], ["resume", address]):
+        assert main(words) == 2
+        assert address in capsys.readouterr().err
+
+
+def test_a_run_is_pushed_into_a_folder_too(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "agents/vector"
+    assert main(["push", str(run), str(folder)]) == 0
+    assert capsys.readouterr().out == f"the run is at {folder}\n"
+    card = (folder / "README.md").read_text()
+    assert f'm3.load("{folder}")' in card
+    assert '- name: "vector"' in card
+    assert f"m3 watch {folder} --dream" in card
+    assert m3.load(folder).agent_steps == m3.load(run).agent_steps
+    other = train_in_folder(tmp_path / "other", toy_settings("vector", seed=1, epochs=1))
+    m3.evaluate(other, 1)
+    assert main(["push", str(other), str(folder)]) == 2
+    assert "use another folder" in capsys.readouterr().err
 
 
 def test_what_is_in_the_cache_needs_no_hub_and_is_checked(run: Path, server: Hub, tmp_path: Path) -> None:

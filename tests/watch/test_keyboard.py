@@ -31,6 +31,11 @@ def test_craftax_has_its_own_keys_and_all_are_different() -> None:
     assert names[keyboard.action([])[0]] == "noop"
 
 
+def test_forward_is_up() -> None:
+    keyboard = Keyboard(DiscreteActions((3,)), ("turn left", "turn right", "forward"))
+    assert [keyboard.action([key])[0] for key in ("left", "right", "up")] == [0, 1, 2]
+
+
 def test_actions_without_names_have_keys_in_order() -> None:
     keyboard = Keyboard(DiscreteActions((2,)), ())
     assert [keyboard.action([key])[0] for key in ("1", "2")] == [0, 1]

@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from m3.cli import main
 from m3.errors import ExitStatus
@@ -51,6 +52,17 @@ def test_vectors_and_continuous_actions_are_drawn_too(vector_run: Path, tmp_path
     assert len(frames(tmp_path / "a.mp4")) == 4
 
 
+def test_a_gif_shows_what_the_video_shows(run: Path, tmp_path: Path) -> None:
+    for name in ("a.gif", "a.mp4"):
+        assert main(["watch", str(run), "--steps", "4", "--fps", "5", "--output", str(tmp_path / name)]) == 0
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert (picture.n_frames, picture.info["duration"], picture.info["loop"]) == (4, 200, 0)
+        picture.seek(3)
+        last = np.asarray(picture.convert("RGB")).astype(int)
+    difference = np.abs(last - frames(tmp_path / "a.mp4")[3])
+    assert difference.mean() < 3
+
+
 def test_the_same_seed_gives_the_same_video(run: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         assert main(["watch", str(run), "--steps", "5", "--output", str(tmp_path / name)]) == 0
@@ -63,7 +75,7 @@ def test_the_same_seed_gives_the_same_video(run: Path, tmp_path: Path) -> None:
         (["--play"], "there is no display .* --output"),
         (["--play", "--output", "a.mp4"], "--play needs a window"),
         (["--replay", "--dream"], "leave out --dream"),
-        (["--output", "a.avi"], r"must end in \.mp4"),
+        (["--output", "a.avi"], r"must end in \.mp4 or \.gif"),
         (["--steps", "0"], "--steps must be at least 1, got 0"),
     ],
 )
