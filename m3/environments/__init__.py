@@ -1,6 +1,7 @@
 """Environments by family; a simulator is imported only when one of its environments is made."""
 
 import importlib
+import os
 from typing import NamedTuple, Protocol, cast
 
 from m3.config.simulators import EnvironmentSettings
@@ -25,12 +26,14 @@ class _Family(NamedTuple):
     module: str
     packages: tuple[str, ...]
     """Distributions to install, beyond what m3 itself needs."""
+    variables: tuple[str, ...] = ()
+    """Of the shell, that choose how its simulator runs."""
 
 
 _FAMILIES = {
     "atari": _Family("m3.environments.atari", ("ale-py", "pillow")),
-    "dmc": _Family("m3.environments.dmc", ("dm_control", "mujoco")),
-    "craftax": _Family("m3.environments.craftax", ("craftax", "jax")),
+    "dmc": _Family("m3.environments.dmc", ("dm_control", "mujoco"), ("MUJOCO_GL",)),
+    "craftax": _Family("m3.environments.craftax", ("craftax", "jax"), ("JAX_PLATFORMS",)),
     "gymnasium": _Family("m3.environments.gymnasium_adapter", ("gymnasium", "pillow")),
     "toy": _Family("m3.environments.toy", ()),
 }
@@ -54,7 +57,7 @@ def valid_tasks(settings: EnvironmentSettings) -> list[str]:
     """List the names of all tasks of a family.
 
     Raises:
-        UserError: the family's simulator is not installed.
+        UserError: the family's simulator is not installed, or cannot be loaded.
     """
     return _adapter(settings).tasks()
 
@@ -69,3 +72,7 @@ def _adapter(settings: EnvironmentSettings) -> _Adapter:
             f"{settings.family} environments need packages that are not installed "
             f"({error.name} is missing): pip install {packages}"
         ) from error
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # a library or device is missing, or refuses
+        chosen = [f"{name}={os.environ[name]}" for name in family.variables if name in os.environ]
+        advice = f" (here {', '.join(chosen)})" if chosen else ""
+        raise UserError(f"{settings.family} environments cannot be loaded here: {error}{advice}") from error
