@@ -272,7 +272,7 @@ def test_what_is_raised_around_steps_is_told(
         def close(self) -> None:
             raise RuntimeError("busy")
 
-    with pytest.raises(UserError, match="fails in its reset: TypeError: .*unexpected keyword argument 'seed'"):
+    with pytest.raises(UserError, match=r"fails in its reset: TypeError: .*unexpected keyword argument 'seed'"):
         bring(NoSeed).reset(seed=0)
     with pytest.raises(UserError, match="'Exits-v0' cannot be made: SystemExit: no licence"):
         bring(Exits, "Exits-v0")
@@ -298,7 +298,7 @@ def test_wandb_without_a_key_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise UsageError("api_key not configured (no-tty)\ncall wandb.login")
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    with pytest.raises(UserError, match="Weights & Biases cannot be started: api_key not .* set WANDB_API_KEY"):
+    with pytest.raises(UserError, match=r"Weights & Biases cannot be started: api_key not .* set WANDB_API_KEY"):
         make_tracker(Tracking(tool="wandb"), tmp_path, toy_settings("vector"))
 
 
