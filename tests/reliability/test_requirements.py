@@ -57,16 +57,15 @@ def test_too_little_memory_or_disk_is_said_before_training(tmp_path: Path, monke
 
 
 def test_batches_of_too_many_tokens_are_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a batch of 4 windows of 4 steps; a step of the vector is 4 tokens and an action, in 2 layers of 16."""
+    """With a batch of 4 windows of 4 steps; a step is 3 tokens of the vector and 2 of the action, in 2 layers of 16."""
     settings, cpu = toy_settings("vector"), torch.device("cpu")
     model = toy_agent("vector").world_model
-    tokens, vocabulary = model.observation_tokens, sum(model.specs["vector"].vocabularies)
-    needed = 4 * 4 * 4 * ((tokens + 1) * 16 * 2 + tokens * vocabulary)
-    told = f"a step is {tokens + 1} tokens; a batch of the world model takes at least {size(needed)}"
+    needed = 4 * 4 * 4 * (5 * 16 * 2 + 3 * sum(model.specs["vector"].vocabularies))
+    told = f"a step is 5 tokens; a batch of the world model takes at least {size(needed)}"
     monkeypatch.setattr(requirements, "free_memory_bytes", lambda: needed)
     assert check_batch(settings, model, cpu) == told
     monkeypatch.setattr(requirements, "free_memory_bytes", lambda: needed - 1)
-    with pytest.raises(UserError, match=rf"a step is {tokens + 1} tokens, .* lower world_model.schedule.batch_size"):
+    with pytest.raises(UserError, match=r"a step is 5 tokens, .* lower world_model.schedule.batch_size"):
         check_batch(settings, model, cpu)
 
 

@@ -1,6 +1,5 @@
 """Names that a shell would execute, in a real run of Snakemake."""
 
-import pytest
 from projects import EXPERIMENT, Project
 
 MARK = "executed"
@@ -18,10 +17,9 @@ def test_jobs_run_from_a_folder_with_a_hostile_name(project: Project) -> None:
     assert not list(project.folder.rglob(MARK))
 
 
-@pytest.mark.parametrize("name", [HOSTILE, "c++"])
-def test_an_experiment_of_a_hostile_name_is_refused(project: Project, name: str) -> None:
-    (project.folder / "config" / f"{name}.yaml").write_text(EXPERIMENT)
-    result = project.snakemake("--cores", "1", configfile=f"config/{name}.yaml")
+def test_an_experiment_of_a_hostile_name_is_refused(project: Project) -> None:
+    (project.folder / "config" / f"{HOSTILE}.yaml").write_text(EXPERIMENT)
+    result = project.snakemake("--cores", "1", configfile=f"config/{HOSTILE}.yaml")
     assert result.returncode == 1
     assert "the file's name must begin with a letter or digit" in result.stderr.strip().splitlines()[-1]
     assert "Traceback" not in result.stderr
