@@ -10,6 +10,8 @@ from reprlib import Repr
 
 MAX_NAMES = 50
 """How many valid names an error lists at most."""
+MAX_MESSAGE = 1_500
+"""Characters of an error: of a longer one, the middle is left out."""
 
 
 _shown = Repr()
@@ -20,6 +22,13 @@ _shown.maxstring, _shown.maxlong, _shown.maxother = 120, 40, 120
 def shown(value: object) -> str:
     """Return what a user gave as an error quotes it: its ``repr``, shortened, in one line."""
     return escaped(_shown.repr(value))
+
+
+def one_line(message: str) -> str:
+    """Return a message as a terminal shows it: escaped, and without its middle where it is too long."""
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 2 :]}"
+    return escaped(message)
 
 
 def escaped(text: str) -> str:
@@ -55,7 +64,7 @@ class UserError(ValueError):
     """A mistake in what the user gave: shown as one line, without a traceback."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(escaped(message))
+        super().__init__(one_line(message))
 
     exit_status = ExitStatus.ERROR
 

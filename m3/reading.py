@@ -10,6 +10,8 @@ from pathlib import Path
 
 MOST_TEXT = 16 * 2**20
 """Bytes of the largest file that is read as text: settings, and the small files of a run."""
+MOST_NUMBER = 1e30
+"""The largest score, reward or number of an array from elsewhere: sums and squares of larger ones are infinite."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from m3.analysis.benchmarks import Benchmark
-from m3.analysis.frames import from_tree, to_tree
+from m3.analysis.frames import Content, to_tree
 from m3.analysis.scores import FROM_RUNS
 from m3.errors import UserError
 from m3.files import hdf5
@@ -131,19 +131,27 @@ def read(path: Path, benchmark: str | None = None) -> Aggregates:
     Raises:
         UserError: the file is missing, damaged, or of another format or benchmark.
     """
-    content, _ = hdf5.read(path, FORMAT, VERSION)
-    if benchmark not in (None, content["benchmark"]):
-        raise UserError(f"{path}: statistics of {content['benchmark']}, where those of {benchmark} are needed")
-    return Aggregates(
-        info=Benchmark(**content["info"]),
-        repetitions=content["repetitions"],
-        band_repetitions=content["band_repetitions"],
-        tasks=content["tasks"],
-        total_tasks=content["total_tasks"],
-        own=content["own"],
-        reference=content["reference"],
-        **{name: from_tree(content[name], columns) for name, columns in FRAMES.items()},
+    content = Content(path, hdf5.read(path, FORMAT, VERSION)[0])
+    if benchmark not in (None, content.text("benchmark")):
+        raise UserError(f"{path}: statistics of {content.text('benchmark')}, where those of {benchmark} are needed")
+    statistics = Aggregates(
+        info=content.model("info", Benchmark),
+        repetitions=content.count("repetitions"),
+        band_repetitions=content.count("band_repetitions"),
+        tasks=content.texts("tasks"),
+        total_tasks=content.count("total_tasks"),
+        own=content.texts("own"),
+        reference=content.text("reference"),
+        **{name: content.frame(name, columns) for name, columns in FRAMES.items()},
     )
+    methods = statistics.methods.method
+    content.refuse_others("own", statistics.own, methods)
+    for name in FRAMES:
+        frame = getattr(statistics, name)
+        content.refuse_others(f"{name}/method", frame.method, methods)
+        if "task" in frame:
+            content.refuse_others(f"{name}/task", frame.task, statistics.tasks)
+    return statistics
 
 
 def to_csv(aggregates: Aggregates) -> str:

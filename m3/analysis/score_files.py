@@ -4,14 +4,22 @@ Imports nothing heavy: a Snakefile reads it.
 """
 
 import csv
+import io
 import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from m3.analysis.benchmarks import Benchmark
-from m3.errors import UserError, unknown_name
-from m3.reading import refuse_special
+from m3.config.experiment import check_label
+from m3.errors import UserError, shown, unknown_name
+from m3.reading import MOST_NUMBER, read_bytes
+
+MOST_BYTES = 64 * 2**20
+"""Of a file."""
+_MOST_NAME = 100
+_LARGEST = 2**53
+"""Whole numbers up to this are exact everywhere."""
 
 COLUMNS = ("method", "task", "seed", "steps", "score")
 """Every file has these. It may have two more: ``benchmark``, of which only the rows of the collected one count, and
@@ -63,18 +71,22 @@ def read_rows(
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a file and the numbers of their lines."""
     try:
-        refuse_special(path)
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(read_bytes(path, MOST_BYTES).decode("utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise UserError(f"{path}, line 1: no column {missing[0]!r}; the columns are {', '.join(COLUMNS)}")
+            twice = [column for column in COLUMNS if (reader.fieldnames or []).count(column) > 1]
+            if twice:
+                raise UserError(f"{path}, line 1: two columns {twice[0]!r}")
             for row in reader:
                 yield reader.line_num, {name: text.strip() for name, text in row.items() if isinstance(text, str)}
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: no CSV file of UTF-8 text: {error}") from error
 
 
 def _row(
@@ -84,10 +96,17 @@ def _row(
     for column in COLUMNS:
         if not line.get(column):
             raise UserError(f"{place}: no {column}")
+    try:
+        if len(check_label(line["method"])) > _MOST_NAME:
+            raise ValueError(f"has more than {_MOST_NAME} characters")
+    except ValueError as error:
+        raise UserError(f"{place}: method {error}") from error
     if line["task"] not in tasks:
         raise UserError(f"{place}: {unknown_name(f'task of {info.name}', line['task'], tasks)}")
     if line["method"] in taken:
-        raise UserError(f"{place}: another method is called {line['method']!r} already; give this one another name")
+        raise UserError(
+            f"{place}: another method is called {shown(line['method'])} already; give this one another name"
+        )
     steps = _whole(line["steps"], "steps", place)
     simulation_steps = (
         _whole(line["simulation_steps"], "simulation_steps", place)
@@ -106,16 +125,16 @@ def _row(
 
 def _number(text: str, column: str, place: str) -> float:
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{place}: {column} must be a number, got {text!r}")
+    if not abs(value) <= MOST_NUMBER:
+        raise UserError(f"{place}: {column} must be a number, got {shown(text)}")
     return value
 
 
 def _whole(text: str, column: str, place: str) -> int:
     value = _number(text, column, place)
-    if value < 0 or not value.is_integer():
-        raise UserError(f"{place}: {column} must be a whole number of at least 0, got {text!r}")
+    if not 0 <= value <= _LARGEST or not value.is_integer():
+        raise UserError(f"{place}: {column} must be a whole number from 0 to {_LARGEST}, got {shown(text)}")
     return int(value)

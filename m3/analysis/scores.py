@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from m3.analysis.benchmarks import Benchmark
-from m3.analysis.frames import from_tree, to_tree
+from m3.analysis.frames import Content, to_tree
 from m3.errors import UserError, unknown_name
 from m3.files import hdf5
 from m3.files.provenance import Provenance
@@ -156,15 +156,23 @@ def read(path: Path) -> ScoreTable:
     """Read what ``write`` wrote.
 
     Raises:
-        UserError: the file is missing, damaged or of another format.
+        UserError: the file is missing, damaged or of another format, or its content is not that of a table.
     """
-    content, _ = hdf5.read(path, FORMAT, VERSION)
-    return ScoreTable(
-        methods=from_tree(content["methods"], METHOD_COLUMNS),
-        scores=from_tree(content["scores"], SCORE_COLUMNS),
-        curves=from_tree(content["curves"], CURVE_COLUMNS),
-        runs=from_tree(content["runs"], RUN_COLUMNS),
-        notes=tuple(content["notes"]),
-        info=Benchmark(**content["info"]),
-        tasks=from_tree(content["tasks"], TASK_COLUMNS),
+    content = Content(path, hdf5.read(path, FORMAT, VERSION)[0])
+    table = ScoreTable(
+        methods=content.frame("methods", METHOD_COLUMNS),
+        scores=content.frame("scores", SCORE_COLUMNS),
+        curves=content.frame("curves", CURVE_COLUMNS),
+        runs=content.frame("runs", RUN_COLUMNS),
+        notes=tuple(content.texts("notes")),
+        info=content.model("info", Benchmark),
+        tasks=content.frame("tasks", TASK_COLUMNS),
     )
+    if content.text("benchmark") != table.info.name:
+        raise content.error(f"benchmark is {table.info.name}'s in info and {content.text('benchmark')}'s beside it")
+    if table.scores.empty or not (table.tasks.low < table.tasks.high).all():
+        raise content.error("there are no scores, or a task has no low reference below a high one")
+    for name, frame in (("scores", table.scores), ("curves", table.curves), ("runs", table.runs)):
+        content.refuse_others(f"{name}/method", frame.method, table.methods.method)
+        content.refuse_others(f"{name}/task", frame.task, table.tasks.task)
+    return table

@@ -31,8 +31,8 @@ from m3.analysis.scores import (
 )
 from m3.config.experiment import Benchmark as BenchmarkConfig
 from m3.config.loading import CONFIG_FOLDER, load_benchmark
-from m3.errors import UserError, shown, unknown_name
-from m3.reading import open_regular
+from m3.errors import UserError, escaped, shown, unknown_name
+from m3.reading import MOST_NUMBER, open_regular
 
 ALL = ("all",)
 """In place of names of published methods."""
@@ -157,7 +157,7 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     missing = [column for column in columns if column not in frame]
     if missing:
         raise UserError(f"{path}: no column {missing[0]!r}; its columns must be {', '.join(columns)}")
@@ -176,24 +176,42 @@ def _unpacked(path: Path) -> bytes:
 def _methods(path: Path, benchmark: str, wanted: Sequence[str]) -> pd.DataFrame:
     """The wanted methods of a benchmark: method, comparable, remark; in alphabetical order."""
     frame = _read(path, _METHODS)
+    frame = frame.assign(remark=frame.remark.fillna(""))
+    for column in ("benchmark", "method", "remark"):
+        _refuse_rows(path, frame, column, ~_are_texts(frame[column]), "one line of text without < and >")
+    _refuse_rows(path, frame, "comparable", ~frame.comparable.isin(["yes", "no"]), "yes or no")
     for name in wanted:
         if name not in {*frame.method, *ALL}:
             raise unknown_name("published method", name, frame.method.unique())
     chosen = (frame.benchmark == benchmark) & (frame.method.isin(wanted) | (tuple(wanted) == ALL))
     found = frame[chosen].sort_values("method", ignore_index=True)
-    return found.assign(comparable=found.comparable == "yes", remark=found.remark.fillna(""))
+    return found.assign(comparable=found.comparable == "yes")
 
 
 def _rows(path: Path, benchmark: str, methods: pd.DataFrame) -> pd.DataFrame:
     frame = _read(path, _SCORES)
-    for column in ("score", "seed"):
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        valid = np.isfinite(numbers) & ((column == "score") | (numbers == numbers.round()))
-        if not valid.all():
-            line = int(np.flatnonzero(~valid)[0]) + 2
-            kind, given = "number" if column == "score" else "whole number", frame[column].iloc[line - 2]
-            raise UserError(f"{path}, line {line}: the {column} must be a {kind}, got {shown(given)}")
+    for column in ("method", "task", "source"):
+        _refuse_rows(path, frame, column, ~_are_texts(frame[column]), "one line of text without < and >")
+    for column in ("score", "seed", "decisions", "simulation_steps"):
+        numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
+        valid = numbers.abs() <= MOST_NUMBER
+        if column != "score":
+            valid &= (numbers >= 0) & (numbers <= 2**53) & (numbers == numbers.round())
+        kind = "a number" if column == "score" else "a whole number of at least 0"
+        _refuse_rows(path, frame, column, ~valid, kind)
     return frame.loc[(frame.benchmark == benchmark) & frame.method.isin(methods.method), _SCORES].reset_index(drop=True)
+
+
+def _are_texts(column: pd.Series) -> pd.Series:
+    texts = [text for text in column.unique() if isinstance(text, str) and escaped(text) == text]
+    return column.isin([text for text in texts if not set("<>") & set(text)])
+
+
+def _refuse_rows(path: Path, frame: pd.DataFrame, column: str, bad: pd.Series, kind: str) -> None:
+    """Raise UserError for the first row that is bad in a column."""
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise UserError(f"{path}, line {row + 2}: the {column} must be {kind}, got {shown(frame[column].iloc[row])}")
 
 
 def _without_repeated_steps(curves: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

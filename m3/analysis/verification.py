@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from m3.analysis.scores import ScoreTable
 from m3.analysis.sources import Sources, collect
 from m3.analysis.style import save, style
 from m3.config.yaml_files import parse_yaml
-from m3.errors import UserError
+from m3.errors import UserError, shown
 from m3.files import hdf5
 from m3.files.names import AGGREGATES, METRICS, SCORE_TABLE, SCORES
 
@@ -106,7 +106,7 @@ def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statist
     findings.steps += origins.summary()
     name = str((folder / SCORE_TABLE).relative_to(root))
     findings.conclude(name, "collected again", _collected_differences(root, folder, table, origins))
-    how = _settings(folder / AGGREGATES)
+    how = _settings(folder / AGGREGATES, dict.fromkeys(("repetitions", "seed", "band_repetitions"), int))
     again = aggregate(table, how["repetitions"], how["seed"], how["band_repetitions"])
     name = str((folder / AGGREGATES).relative_to(root))
     step = f"computed again with {how['repetitions']:,} repetitions"
@@ -114,19 +114,24 @@ def _verify_statistics(root: Path, folder: Path, findings: Findings) -> _Statist
     return statistics, table
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    """The settings with which a file of the analysis was made."""
-    return parse_yaml(hdf5.describe(path).attributes["config"], str(path))
+def _settings(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The settings with which a file of the analysis was made. Raises UserError where one is not of its kind."""
+    how = parse_yaml(hdf5.describe(path).attributes["config"], str(path))
+    for name, kind in kinds.items():
+        value = how.get(name)
+        if type(value) is not kind or (kind is list and not all(isinstance(text, str) for text in value)):
+            raise UserError(f"{path}: its setting {name} must be of type {kind.__name__}, got {shown(value)}")
+    return how
 
 
 def _collected_differences(root: Path, folder: Path, stored: ScoreTable, origins: RunOrigins) -> Iterator[str]:
     """What differs between a table and the published scores and runs that it was collected from."""
-    how = _settings(folder / SCORE_TABLE)
+    how = _settings(folder / SCORE_TABLE, {"scores": str, "methods": list, "labels": list, "score_files": list})
     sources = Sources(
         published=None if how["scores"] == "own" else root / "results" / "published",
         methods=tuple(how["methods"]),
         runs=origins.folders,
-        labels=dict(label.split("=", 1) for label in how["labels"]),
+        labels=dict(label.partition("=")[::2] for label in how["labels"]),
         files=[root / file for file in how["score_files"]],
     )
     if not (sources.published or sources.runs or sources.files):

@@ -11,7 +11,7 @@ from textwrap import indent
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from m3.errors import ExitStatus, UserError, escaped, is_out_of_memory, missing_package, shown, unknown_name
+from m3.errors import ExitStatus, UserError, is_out_of_memory, missing_package, one_line, shown, unknown_name
 from m3.files.names import RUNS
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {missing_package(error)}", file=sys.stderr)
         return ExitStatus.ERROR
     except (UserError, OSError) as error:
-        print(f"error: {escaped(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return error.exit_status if isinstance(error, UserError) else ExitStatus.ERROR
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        print(f"error: out of memory: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+        print(f"error: out of memory: {one_line(str(error).partition(chr(10))[0])}", file=sys.stderr)
         return ExitStatus.ERROR
 
 

@@ -55,10 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_range(args, "watch", 0, 10_000_000)
+    from m3.config.yaml_files import read_text
+
     last = Path(LAST_EXPERIMENT)
     experiment = args.experiment
     if experiment is None and last.exists():
-        experiment = Path(last.read_text(encoding="utf-8").strip())
+        experiment = Path(read_text(last).strip())
     try:
         while True:
             _show(args, experiment)

@@ -1,6 +1,7 @@
 """Environments by family; a simulator is imported only when one of its environments is made."""
 
 import importlib
+import os
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -36,14 +37,18 @@ class _Family(NamedTuple):
     module: str
     packages: tuple[str, ...]
     """Distributions to install, beyond what m3 itself needs."""
+    variables: tuple[str, ...] = ()
+    """Of the shell, that choose how its simulator runs."""
     batch: str | None = None
     """The module whose ``make_batch`` makes several environments that are stepped together."""
 
 
 _FAMILIES = {
     "atari": _Family("m3.environments.atari", ("ale-py", "pillow")),
-    "dmc": _Family("m3.environments.dmc", ("dm_control", "mujoco")),
-    "craftax": _Family("m3.environments.craftax", ("craftax", "jax"), "m3.environments.craftax_batch"),
+    "dmc": _Family("m3.environments.dmc", ("dm_control", "mujoco"), ("MUJOCO_GL",)),
+    "craftax": _Family(
+        "m3.environments.craftax", ("craftax", "jax"), ("JAX_PLATFORMS",), "m3.environments.craftax_batch"
+    ),
     "gymnasium": _Family("m3.environments.gymnasium_adapter", ("gymnasium", "pillow")),
     "toy": _Family("m3.environments.toy", ()),
 }
@@ -93,7 +98,7 @@ def valid_tasks(settings: EnvironmentSettings) -> list[str]:
     """List the names of all tasks of a family.
 
     Raises:
-        UserError: the family's simulator is not installed.
+        UserError: the family's simulator is not installed, or cannot be loaded.
     """
     return _adapter(settings).tasks()
 
@@ -111,3 +116,7 @@ def _import(settings: EnvironmentSettings, module: str) -> Any:
             f"{settings.family} environments need packages that are not installed "
             f"({error.name} is missing): pip install {packages}"
         ) from error
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # a library or device is missing, or refuses
+        chosen = [f"{name}={os.environ[name]}" for name in family.variables if name in os.environ]
+        advice = f" (here {', '.join(chosen)})" if chosen else ""
+        raise UserError(f"{settings.family} environments cannot be loaded here: {error}{advice}") from error

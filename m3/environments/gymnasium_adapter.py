@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import numpy as np
 from m3.config.simulators import EnvironmentSettings, GymnasiumEnvironment
 from m3.environments.base import Environment, Mode, Step
 from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
-from m3.errors import UserError, unknown_name
+from m3.errors import UserError, shown, unknown_name
 from m3.python_files import execute
+from m3.reading import MOST_NUMBER
 from m3.specs import Observation
 
 _logger = logging.getLogger(__name__)
@@ -72,21 +76,20 @@ class GymnasiumAdapter(Environment):
         # Below 2^31, as some environments pass it on to 32-bit generators.
         self._seed = int(self._generator.integers(2**31))
         self._actions = []
-        observation, _ = self._env.reset(seed=self._seed)
-        self._observation = self._to_modalities(observation)
+        self._observation = self._to_modalities(self._reset())
         return self._observation
 
     def step(self, action: np.ndarray) -> Step:
         self._actions.append(np.array(action))
         try:
-            observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
-        except Exception as error:  # whatever a simulator raises
+            observation, reward, terminated, truncated = self._step(action)
+        except _SimulatorError as error:
             if not self._truncates:
                 raise
-            _logger.warning("%s fails, and the episode is truncated: %s: %s", self._task, type(error).__name__, error)
+            _logger.warning("%s; the episode is truncated", error)
             return Step(self._observation, 0.0, False, True)
         self._observation = self._to_modalities(observation)
-        return Step(self._observation, float(reward), bool(terminated), bool(truncated))
+        return Step(self._observation, reward, terminated, truncated)
 
     def get_state(self) -> dict[str, Any]:
         actions = np.array(self._actions, self.action_spec.dtype).reshape(-1, *self.action_spec.shape)
@@ -131,17 +134,51 @@ class GymnasiumAdapter(Environment):
         return super().draw(observation)
 
     def close(self) -> None:
-        self._env.close()
+        try:
+            self._env.close()
+        except Exception as error:  # whatever a simulator raises: nothing is lost by it
+            _logger.warning("%s cannot be closed: %s: %s", self._task, type(error).__name__, error)
 
     def _replay(self) -> None:
         """Play the current episode again, from its seed."""
         if self._seed is None:
             self._observation = {}
             return
-        observation, _ = self._env.reset(seed=self._seed)
+        observation = self._reset()
         for action in self._actions:
-            observation, *_ = self._env.step(self._to_action(action))
+            observation, *_ = self._step(action)
         self._observation = self._to_modalities(observation)
+
+    def _reset(self) -> Any:
+        """Start the episode of the present seed; return what the environment shows."""
+        with _telling(f"{self._task} fails in its reset"):
+            observation, _ = self._env.reset(seed=self._seed)
+        return observation
+
+    def _step(self, action: np.ndarray) -> tuple[Any, float, bool, bool]:
+        """Act; return what the environment shows, the reward, and whether the episode terminated or was truncated."""
+        with _telling(f"{self._task} fails in a step"):
+            observation, reward, terminated, truncated, _ = self._env.step(self._to_action(action))
+        numbers = np.asarray(reward), np.asarray(terminated), np.asarray(truncated)
+        for name, value in zip(("reward", "terminated", "truncated"), numbers, strict=True):
+            if value.size != 1 or value.dtype.kind not in "biuf" or not abs(float(value.item())) <= MOST_NUMBER:
+                raise UserError(f"{self._task}: a step gives {name} {shown(value.tolist())}, which is no finite number")
+        return observation, *(kind(value.item()) for kind, value in zip((float, bool, bool), numbers, strict=True))
+
+
+class _SimulatorError(UserError):
+    """Something that an environment raises."""
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Word what an environment raises in the block as an error of the user's, who has its source: with its place."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        raise _SimulatorError(f"{what}: {type(error).__name__}: {error} ({where})") from error
 
 
 def _digest(observation: Observation) -> str:
@@ -163,5 +200,5 @@ def _make(task: str, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
         if task in gymnasium.registry:  # it asks for another one itself
             raise UserError(f"Gymnasium environment {task!r} cannot be made: {error}") from error
         raise unknown_name("Gymnasium environment", task, tasks()) from error
-    except Exception as error:  # whatever a constructor raises
+    except (Exception, SystemExit) as error:  # whatever a constructor raises
         raise UserError(f"Gymnasium environment {task!r} cannot be made: {type(error).__name__}: {error}") from error

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from PIL import Image
 
 from m3.errors import UserError, shown
+from m3.reading import MOST_NUMBER
 from m3.specs import (
     ActionSpec,
     ContinuousActions,
@@ -23,6 +24,8 @@ MAX_VOCABULARY = 65_536
 """More values than this are no vocabulary that a model could learn."""
 MAX_VECTOR = 4_096
 """Every number of a vector is a token of its own, in every step."""
+MAX_ACTIONS = 65_536
+"""Of all dimensions together: the policy has an output for each."""
 
 
 class _Input(NamedTuple):
@@ -91,10 +94,14 @@ class ObservationMap:
             raise UserError(f"{where} is missing: {shown(observation)}") from error
         if value.shape != source.shape or value.dtype.kind not in "biuf":
             raise UserError(f"{where} is {value.dtype} {value.shape}, where its space has the shape {source.shape}")
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise UserError(f"{where} has the value {value[~np.isfinite(value)].flat[0]}, which no network can read")
+        if value.dtype.kind == "f" and not (np.abs(value) <= MOST_NUMBER).all():
+            bad = value[~(np.abs(value) <= MOST_NUMBER)].flat[0]
+            raise UserError(f"{where} has the value {bad}, which no network can read")
         if source.modality == Modality.VECTOR:
             return np.clip(value, source.low, source.high) if self._clip else value  # bounds of floats are often rough
+        if value.dtype.kind == "f" and (value != np.round(value)).any():
+            broken = value[value != np.round(value)].flat[0]
+            raise UserError(f"{where} has the value {broken}, where its space has whole numbers")
         outside = (value < source.low) | (value > source.high)
         if not outside.any():
             return value
@@ -123,6 +130,9 @@ class ActionMap:
             raise UserError(
                 f"unsupported action space {space}: it must be Discrete, MultiDiscrete, MultiBinary or a bounded Box"
             )
+        count = sum(self.spec.sizes) if isinstance(self.spec, DiscreteActions) else self.spec.dimensions
+        if not 0 < count <= MAX_ACTIONS:
+            raise UserError(f"unsupported action space {shown(space)}: {count} actions, of 1 to {MAX_ACTIONS} possible")
 
     def __call__(self, action: np.ndarray) -> Any:
         space = self._space
@@ -155,20 +165,36 @@ def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[t
 
 
 def _input(path: tuple[str | int, ...], space: spaces.Space[Any], image_size: int) -> _Input:
+    if getattr(space, "shape", None) and not np.prod(space.shape):
+        raise _unsupported(path, space, "it has no entries")
     if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
         return _image_input(path, space, image_size)
     if isinstance(space, spaces.Box) and space.dtype.kind == "f":
         size = int(np.prod(space.shape))
-        if size > MAX_VECTOR:
+        if _looks_like_picture(space.shape):
             raise _unsupported(
-                path, space, f"{size} floats are as many tokens (at most {MAX_VECTOR}); an image is uint8: convert it"
+                path, space, f"a picture of floats would be {size} tokens; {_CONVERT.format(shape=space.shape)}"
             )
+        if size > MAX_VECTOR:
+            raise _unsupported(path, space, f"{size} floats are as many tokens, at most {MAX_VECTOR}")
         spec = ModalitySpec((size,), "float32")
         convert = partial(np.ravel, order="C")
         return _Input(path, Modality.VECTOR, spec, convert, space.shape, space.low, space.high)
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
         return _integer_input(path, space)
     raise _unsupported(path, space, "only Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple can be read")
+
+
+_CONVERT = (
+    "wrap the environment where you register it, for values from 0 to 1: gymnasium.wrappers.TransformObservation("
+    "env, lambda x: np.uint8(255 * x), gymnasium.spaces.Box(0, 255, {shape}, np.uint8))"
+)
+
+
+def _looks_like_picture(shape: tuple[int, ...]) -> bool:
+    """Tell whether a space of floats is a picture rather than a vector: height and width, and one or three channels."""
+    channels = {1, 3} & {shape[0], shape[-1]} if len(shape) == 3 else set()
+    return bool(channels) and sorted(shape)[1] >= 8
 
 
 def _image_input(path: tuple[str | int, ...], space: spaces.Box, size: int) -> _Input:

@@ -1,6 +1,9 @@
-"""What a run's files must contain before anything computes with them: one check per format, made on reading."""
+"""What the files of a run must contain: one description per format, which every reader checks.
 
-from collections.abc import Mapping
+Names beyond those described here are nobody's concern.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,69 +12,96 @@ import numpy as np
 from m3.errors import UserError, shown
 from m3.files import hdf5
 from m3.files.names import DIAGNOSIS_FORMAT, METRICS_FORMAT, SCORES_FORMAT
-
-_IDENTITY: dict[str, Any] = {"benchmark": str, "variant": str, "task": str, "seed": int}
-_ORIGIN: dict[str, Any] = {
-    "config": str,
-    "packages": list,
-    "device": str,
-    "host": str,
-    "git_revision": str,
-    "git_dirty": bool,
-}
+from m3.reading import MOST_NUMBER
 
 
-class _Array(NamedTuple):
-    """Numbers of a kind ("f": floats, all finite; "i": integers) and of so many dimensions."""
+class _Number(NamedTuple):
+    """A scalar."""
 
-    kind: str
-    dimensions: int
+    kind: type
+    least: float
+
+
+class _Numbers(NamedTuple):
+    """An array of finite numbers; axes of one name are equally long in the whole file."""
+
+    dtype: str
+    axes: tuple[str, ...]
+    least: float = -MOST_NUMBER
     may_be_empty: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.dtype} ({', '.join(self.axes)}{',' * (len(self.axes) == 1)})"
 
-_SCORES = {**_IDENTITY, "agent_steps": int, "frames_per_step": int, "returns": _Array("f", 1)}
-_METRICS = {
-    **_IDENTITY,
-    "wall_seconds": float,
-    "evaluations": {"agent_steps": _Array("i", 1, may_be_empty=True), "returns": _Array("f", 2, may_be_empty=True)},
+
+_IDENTITY: dict[str, Any] = {"benchmark": str, "variant": str, "task": str, "seed": _Number(int, 0)}
+_ATTRIBUTES: dict[str, Any] = {
+    **dict.fromkeys(("config", "config_hash", "device", "host", "created_by", "git_revision"), str),
+    "git_dirty": bool,
+    "packages": list,
 }
-_DIAGNOSIS = {
-    **_IDENTITY,
-    "agent_steps": int,
-    "extent": {"episodes": int, "steps": int, "dreams": int},
-    "predictions": {},
-    "dreams": {},
+_RETURNS = _Numbers("float64", ("episodes",))
+_EVALUATIONS = ("evaluations", "episodes")
+_CONTENTS: dict[str, dict[str, Any]] = {
+    SCORES_FORMAT: {
+        **_IDENTITY,
+        "agent_steps": _Number(int, 0),
+        "frames_per_step": _Number(int, 1),
+        "returns": _RETURNS,
+        "lengths": _Numbers("int64", ("episodes",), least=1),
+    },
+    METRICS_FORMAT: {
+        **_IDENTITY,
+        "frames_per_step": _Number(int, 1),
+        "wall_seconds": _Number(float, 0),
+        "evaluations": {
+            "agent_steps": _Numbers("int64", ("evaluations",), least=0, may_be_empty=True),
+            "returns": _Numbers("float64", _EVALUATIONS, may_be_empty=True),
+            "lengths": _Numbers("int64", _EVALUATIONS, least=1, may_be_empty=True),
+        },
+        "processes": {"packages": list},
+    },
+    DIAGNOSIS_FORMAT: {
+        **_IDENTITY,
+        "agent_steps": _Number(int, 0),
+        "extent": dict.fromkeys(("episodes", "steps", "dreams"), _Number(int, 0)),
+        "predictions": {},
+        "dreams": {},
+    },
 }
+
+
+def faults(content: Mapping[str, Any], attributes: Mapping[str, Any], format: str) -> Iterator[str]:
+    """Find what is missing in a file's content, as ``hdf5.read`` returns it, or is of another kind."""
+    yield from _faults(content, _CONTENTS[format], "", {})
+    yield from _faults(attributes, _ATTRIBUTES, "", {})
 
 
 def read_scores(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a run's scores, as ``hdf5.read``. Raises UserError also where they are no finite returns of episodes."""
-    return _read(path, SCORES_FORMAT, _SCORES)
+    return _read(path, SCORES_FORMAT)
 
 
 def read_returns(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """Read the returns alone of a run's scores, (episodes,), and the file's attributes. Raises as ``read_scores``."""
-    content, attributes = _read(path, SCORES_FORMAT, {"returns": _SCORES["returns"]})
+    content, attributes = hdf5.read(path, SCORES_FORMAT)
+    _refuse(path, _faults(content, {"returns": _RETURNS}, "", {}))
     return content["returns"], attributes
 
 
 def read_metrics(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a run's metrics, as ``hdf5.read``. Raises UserError also where something is missing or of another kind."""
-    content, attributes = _read(path, METRICS_FORMAT, _METRICS)
-    evaluations = content["evaluations"]
-    if len(evaluations["agent_steps"]) != len(evaluations["returns"]):
-        raise UserError(f"{path}: evaluations has not as many agent_steps as returns; train the run again")
-    return content, attributes
+    return _read(path, METRICS_FORMAT)
 
 
 def read_diagnosis(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a run's diagnosis, as ``hdf5.read``. Raises UserError also where something is missing."""
-    return _read(path, DIAGNOSIS_FORMAT, _DIAGNOSIS)
+    return _read(path, DIAGNOSIS_FORMAT)
 
 
 def refuse_not_finite(returns: np.ndarray, of: str) -> None:
-    """Raise UserError where a return is NaN or infinite; ``of`` says of what it is."""
-    bad = returns[~np.isfinite(returns)]
+    """Raise UserError where a return is NaN or infinite, or nearly so; ``of`` says of what it is."""
+    bad = _not_finite(returns)
     if bad.size:
         raise UserError(
             f"{of}: {bad.size} of {returns.size} returns are not finite, the first is {bad.flat[0]}: look at the "
@@ -79,35 +109,57 @@ def refuse_not_finite(returns: np.ndarray, of: str) -> None:
         )
 
 
-def _read(path: Path, format: str, expected: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Any]]:
     content, attributes = hdf5.read(path, format)
-    _check(path, content, expected, "")
-    _check(path, attributes, _ORIGIN, "")
+    _refuse(path, faults(content, attributes, format))
     return content, attributes
 
 
-def _check(path: Path, content: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> None:
-    """Raise UserError for what is missing or of another kind. Names beyond the expected are nobody's concern."""
+def _refuse(path: Path, found: Iterator[str]) -> None:
+    for fault in found:
+        raise UserError(f"{path}: {fault}; run the command that makes it again")
+
+
+def _faults(
+    content: Mapping[str, Any], expected: Mapping[str, Any], where: str, sizes: dict[str, int]
+) -> Iterator[str]:
+    """Compare content with its description. ``sizes`` collects how long the axes are."""
     for name, kind in expected.items():
         place, value = f"{where}{name}", content.get(name)
         if value is None:
-            raise UserError(f"{path}: {place} is missing; run the command that makes it again")
-        if isinstance(kind, _Array):
-            _check_array(path, place, value, kind)
+            yield f"{place} is missing"
+        elif isinstance(kind, _Numbers):
+            yield from _faults_of_array(place, value, kind, sizes)
         elif isinstance(kind, Mapping):
-            if not isinstance(value, Mapping):
-                raise UserError(f"{path}: {place} must be a group, got {shown(value)}")
-            _check(path, value, kind, f"{place}/")
+            if isinstance(value, Mapping):
+                yield from _faults(value, kind, f"{place}/", sizes)
+            else:
+                yield f"{place} must be a group, got {shown(value)}"
+        elif isinstance(kind, _Number):
+            if type(value) is not kind.kind or not kind.least <= value <= MOST_NUMBER:
+                word = "a whole number" if kind.kind is int else "a number"
+                yield f"{place} must be {word} of at least {kind.least:g}, got {shown(value)}"
+        elif kind is list:
+            if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+                yield f"{place} must be a list of texts, got {shown(value)}"
         elif type(value) is not kind:
-            raise UserError(f"{path}: {place} must be of type {kind.__name__}, got {shown(value)}")
+            yield f"{place} must be of type {kind.__name__}, got {shown(value)}"
 
 
-def _check_array(path: Path, place: str, value: Any, kind: _Array) -> None:
-    if not isinstance(value, np.ndarray) or value.dtype.kind != kind.kind or value.ndim != kind.dimensions:
-        found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else shown(value)
-        numbers = "real numbers" if kind.kind == "f" else "integers"
-        raise UserError(f"{path}: {place} must be {numbers} in {kind.dimensions} dimension(s), got {found}")
-    if not value.size and not kind.may_be_empty:
-        raise UserError(f"{path}: {place} is empty; run the command that makes it again")
-    if kind.kind == "f":
-        refuse_not_finite(value, f"{path}: {place}")
+def _faults_of_array(place: str, value: Any, kind: _Numbers, sizes: dict[str, int]) -> Iterator[str]:
+    is_array = isinstance(value, np.ndarray)
+    if not is_array or value.dtype.kind != kind.dtype[0] or value.ndim != len(kind.axes):
+        yield f"{place} must be {kind}, got {f'{value.dtype} {value.shape}' if is_array else shown(value)}"
+    elif not value.size and not kind.may_be_empty:
+        yield f"{place} is empty"
+    elif _not_finite(value).size:
+        yield f"{place}: {_not_finite(value).size} of {value.size} numbers are not finite"
+    elif value.size and value.min() < kind.least:
+        yield f"{place} must be at least {kind.least:g}, got {value.min()}"
+    elif any(sizes.setdefault(axis, size) != size for axis, size in zip(kind.axes, value.shape, strict=True)):
+        yield f"{place} must be {kind}, got {value.shape} where others have {sizes}"
+
+
+def _not_finite(values: np.ndarray) -> np.ndarray:
+    found: np.ndarray = values[~(np.abs(values) <= MOST_NUMBER)]
+    return found

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.errors import UserError
 from m3.runs.checkpoint import KEPT_CHECKPOINTS
+from m3.world_model.world_model import WorldModel
 
 _COPIES_ON_DISK = 3
 """Parameters and the two moments of Adam are in a checkpoint."""
@@ -74,6 +77,28 @@ class Requirements:
             f"{size(disk)} more on the disk ({size(free_disk)} are free); a dataset of its experience up to "
             f"{size(self.experience)}"
         )
+
+
+def check_batch(settings: RunSettings, model: WorldModel, device: torch.device) -> str:
+    """Say how many tokens a step is, and compare what a batch of the world model takes at least with what there is.
+
+    Counted are what each layer keeps of every token, and the logits; a batch takes several times as much.
+
+    Raises:
+        UserError: there is not enough memory on the device.
+    """
+    tokens = model.observation_tokens + model.action_embedding.tokens
+    logits = sum(spec.count * sum(spec.vocabularies) for spec in model.specs.values())
+    steps = settings.world_model.schedule.batch_size * settings.sequences.length
+    needed = 4 * steps * (tokens * model.width * settings.world_model.layers + logits)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory_bytes()
+    if needed > free:
+        raise UserError(
+            f"a step is {tokens} tokens, so that a batch of the world model needs at least {size(needed)}, and "
+            f"{size(free)} are free on {device}: lower world_model.schedule.batch_size or sequences.length, or let the "
+            "environment show less"
+        )
+    return f"a step is {tokens} tokens; a batch of the world model takes at least {size(needed)}"
 
 
 def refuse_batches_without_data(settings: RunSettings) -> None:

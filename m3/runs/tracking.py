@@ -87,7 +87,7 @@ class WandbTracker(Tracker):
     """A run of a project of Weights & Biases, continued where it was; WANDB_* variables hold as usual.
 
     Raises:
-        UserError: the package is missing.
+        UserError: the package is missing, or refuses, for example because there is no key.
     """
 
     def __init__(self, folder: Path, settings: RunSettings, tracking: Tracking) -> None:
@@ -95,16 +95,22 @@ class WandbTracker(Tracker):
             self._wandb: Any = importlib.import_module("wandb")
         except ModuleNotFoundError as error:
             raise UserError("Weights & Biases is not installed: pip install wandb") from error
-        self._run = self._wandb.init(
-            project=tracking.project,
-            **({"mode": "offline"} if tracking.offline else {}),
-            id=config_hash(settings)[:16],
-            resume="allow",
-            dir=str(folder),
-            name=f"{settings.task} {settings.variant} seed {settings.seed}",
-            group=tracking.group or f"{settings.benchmark} {settings.variant}",
-            config=settings.model_dump(mode="json"),
-        )
+        try:
+            self._run = self._wandb.init(
+                project=tracking.project,
+                **({"mode": "offline"} if tracking.offline else {}),
+                id=config_hash(settings)[:16],
+                resume="allow",
+                dir=str(folder),
+                name=f"{settings.task} {settings.variant} seed {settings.seed}",
+                group=tracking.group or f"{settings.benchmark} {settings.variant}",
+                config=settings.model_dump(mode="json"),
+            )
+        except Exception as error:  # it has many kinds, which differ between its versions
+            raise UserError(
+                f"Weights & Biases cannot be started: {error}; set WANDB_API_KEY (or call `wandb login` once), "
+                "or use --track-offline or --track none"
+            ) from error
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
         self._run.log(dict(values), step=epoch)

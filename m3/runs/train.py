@@ -22,7 +22,7 @@ from m3.runs.lease import Lease
 from m3.runs.metrics import write_metrics
 from m3.runs.processes import Processes
 from m3.runs.progress import RunProgress
-from m3.runs.requirements import Requirements, folder_bytes, refuse_batches_without_data, size
+from m3.runs.requirements import Requirements, check_batch, folder_bytes, refuse_batches_without_data, size
 from m3.runs.saving import CheckpointInterval, Saver, checkpoints_of
 from m3.runs.stops import Stop, StopNow
 from m3.runs.weights import save_weights
@@ -93,7 +93,7 @@ def train(
             settings, where, _perceptual(settings, pretrained, where), resources, graphs, recompute, workers
         )
         _expect(trainer, where, device, stop, progress)
-        _say_start(trainer, folder, progress)
+        _say_start(trainer, folder, where, progress)
         saver = Saver(checkpoints_of(folder, settings, lease), interval, lease, progress, stop)
         saver.restore(trainer, where)
         if trainer.epoch == 0:
@@ -194,7 +194,7 @@ def _say_end(finished: bool, folder: Path, stop: Stop, progress: RunProgress) ->
         progress.end("stopped", stop.reason)
 
 
-def _say_start(trainer: Trainer, folder: Path, progress: RunProgress) -> None:
+def _say_start(trainer: Trainer, folder: Path, device: torch.device, progress: RunProgress) -> None:
     """Say what the run needs, and whether other settings have left checkpoints.
 
     Raises:
@@ -203,6 +203,8 @@ def _say_start(trainer: Trainer, folder: Path, progress: RunProgress) -> None:
     checkpoints = checkpoint_folder(folder, trainer.settings)
     parameter_bytes = sum(parameter.nbytes for parameter in trainer.agent.parameters())
     progress.say(Requirements.of(trainer.settings, trainer.replay, parameter_bytes).check(folder, checkpoints))
+    if trainer.settings.world_model.schedule.start_after_epoch < trainer.settings.epochs:
+        progress.say(check_batch(trainer.settings, trainer.agent.world_model, device))
     others = [other for other in folder.glob(f"{CHECKPOINTS}/*") if other != checkpoints]
     if others and not checkpoints.exists():
         progress.say("is a new run: its settings, or the training version, are not those of earlier checkpoints here")

@@ -1,9 +1,11 @@
 """Environments as people bring them, each with one habit: what M3 makes of it, or says about it."""
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -12,11 +14,13 @@ import pytest
 from gymnasium import spaces
 from toy_runs import toy_settings
 
-from m3.config.simulators import GymnasiumEnvironment
+from m3.config.experiment import Tracking
+from m3.config.simulators import DmcEnvironment, GymnasiumEnvironment
 from m3.environments import Environment, make_environment
-from m3.environments.gymnasium_spaces import ObservationMap
+from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
 from m3.errors import UserError
 from m3.runs.requirements import refuse_batches_without_data
+from m3.runs.tracking import make_tracker
 from m3.training import evaluator
 
 NAME = "Habit-v0"
@@ -121,8 +125,77 @@ def test_an_observation_of_another_shape_is_told(
 
 
 def test_pictures_of_floats_are_refused() -> None:
-    with pytest.raises(UserError, match=r"12288 floats are as many tokens .* an image is uint8: convert it"):
-        ObservationMap(spaces.Box(0, 1, (64, 64, 3), np.float32), 64)
+    for shape in ((64, 64, 3), (3, 32, 32), (16, 8, 1)):
+        with pytest.raises(
+            UserError, match=r"a picture of floats would be \d+ tokens; wrap the .*TransformObservation"
+        ):
+            ObservationMap(spaces.Box(0, 1, shape, np.float32), 64)
+    ObservationMap(spaces.Box(0, 1, (3, 4, 5), np.float32), 64)  # a vector
+    with pytest.raises(UserError, match="5000 floats are as many tokens, at most 4096"):
+        ObservationMap(spaces.Box(0, 1, (5000,), np.float32), 64)
+
+
+def test_the_advice_for_pictures_of_floats_works() -> None:
+    class Floats(Habit):
+        observation_space = spaces.Box(0, 1, (64, 64, 3), np.float32)
+
+        def observe(self) -> Any:
+            return np.ones((64, 64, 3), np.float32)
+
+    with pytest.raises(UserError) as caught:
+        ObservationMap(Floats.observation_space, 64)
+    advice = str(caught.value).rpartition("from 0 to 1: ")[2]
+    env = eval(advice, {"gymnasium": gymnasium, "np": np, "env": Floats()})
+    view = ObservationMap(env.observation_space, 64)
+    assert (view(env.reset()[0])["image"] == 255).all()
+
+
+@pytest.mark.parametrize("space", [spaces.Box(0, 1, (0,), np.float32), spaces.Box(0, 255, (0, 8, 3), np.uint8)])
+def test_spaces_without_entries_are_refused(space: spaces.Space[Any]) -> None:
+    with pytest.raises(UserError, match="it has no entries"):
+        ObservationMap(space, 64)
+
+
+@pytest.mark.parametrize(
+    "space", [spaces.Discrete(10**9), spaces.MultiDiscrete([100] * 2000), spaces.Box(-1, 1, (0,), np.float32)]
+)
+def test_spaces_of_too_many_actions_or_none_are_refused(space: spaces.Space[Any]) -> None:
+    with pytest.raises(UserError, match=r"actions, of 1 to 65536 possible"):
+        ActionMap(space)
+
+
+STEPS: list[tuple[tuple[Any, ...], str]] = [
+    ((None, False, False), "reward None"),
+    ((float("nan"), False, False), "reward nan"),
+    ((float("inf"), False, False), "reward inf"),
+    ((1e300, False, False), r"reward 1e\+300"),
+    ((1j, False, False), "reward 1j"),
+    (("x", False, False), "reward 'x'"),
+    ((np.ones(2), False, False), r"reward \[1.0, 1.0\]"),
+    ((1.0, None, False), "terminated None"),
+    ((1.0, False, np.ones(2, bool)), r"truncated \[True, True\]"),
+]
+
+
+@pytest.mark.parametrize(("given", "told"), STEPS, ids=[told for _, told in STEPS])
+def test_a_step_gives_numbers(bring: Callable[..., Environment], given: tuple[Any, ...], told: str) -> None:
+    class Odd(Habit):
+        def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+            return (self.observe(), *given, {})
+
+    environment = bring(Odd)
+    environment.reset(seed=0)
+    with pytest.raises(UserError, match=f"a step gives {told}, which is no finite number"):
+        environment.step(np.array([0]))
+
+
+def test_whole_numbers_stay_whole(bring: Callable[..., Environment]) -> None:
+    for space, value in (
+        (spaces.Discrete(9), 1.5),
+        (spaces.Box(0, 255, (4, 4, 3), np.uint8), np.full((4, 4, 3), 0.5)),
+    ):
+        with pytest.raises(UserError, match=r"has the value \d.5, where its space has whole numbers"):
+            bring(observing(space, value)).reset(seed=0)
 
 
 def test_constructors_need_no_render_mode_and_say_what_fails(bring: Callable[..., Environment]) -> None:
@@ -174,13 +247,59 @@ def test_a_simulator_that_raises_ends_the_episode_where_the_user_says_so(
         environment.reset(seed=0)
         for _ in range(3):
             environment.step(np.array([0]))
-    with pytest.raises(ZeroDivisionError):
+    told = r"fails in a step: ZeroDivisionError: unstable \(test_habits.py, line \d+\)"
+    with pytest.raises(UserError, match=f"Habit-v0 {told}"):
         fails.step(np.array([0]))
     with caplog.at_level(logging.WARNING):
         step = goes_on.step(np.array([0]))
     assert (step.reward, step.terminated, step.truncated) == (0.0, False, True)
-    assert "Fragile-v0 fails, and the episode is truncated: ZeroDivisionError: unstable" in caplog.text
+    assert re.search(f"Fragile-v0 {told}; the episode is truncated", caplog.text)
     goes_on.reset()
+
+
+def test_what_is_raised_around_steps_is_told(
+    bring: Callable[..., Environment], caplog: pytest.LogCaptureFixture
+) -> None:
+    class NoSeed(Habit):
+        def reset(self) -> Any:  # type: ignore[override]
+            return self.observe(), {}
+
+    class Exits(Habit):
+        def __init__(self) -> None:
+            sys.exit("no licence")
+
+    class Unclosable(Habit):
+        def close(self) -> None:
+            raise RuntimeError("busy")
+
+    with pytest.raises(UserError, match=r"fails in its reset: TypeError: .*unexpected keyword argument 'seed'"):
+        bring(NoSeed).reset(seed=0)
+    with pytest.raises(UserError, match="'Exits-v0' cannot be made: SystemExit: no licence"):
+        bring(Exits, "Exits-v0")
+    bring(Unclosable).close()
+    assert "Habit-v0 cannot be closed: RuntimeError: busy" in caplog.text
+
+
+def test_a_simulator_that_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise RuntimeError("invalid value for environment variable MUJOCO_GL: banana")
+
+    monkeypatch.setenv("MUJOCO_GL", "banana")
+    monkeypatch.setattr("importlib.import_module", refuse)
+    with pytest.raises(UserError, match=r"dmc environments cannot be loaded here: invalid .*\(here MUJOCO_GL=banana\)"):
+        make_environment(DmcEnvironment(family="dmc"), "cartpole-swingup", "test")
+
+
+def test_wandb_without_a_key_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class UsageError(Exception):
+        pass
+
+    def init(**_: Any) -> None:
+        raise UsageError("api_key not configured (no-tty)\ncall wandb.login")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    with pytest.raises(UserError, match=r"Weights & Biases cannot be started: api_key not .* set WANDB_API_KEY"):
+        make_tracker(Tracking(tool="wandb"), tmp_path, toy_settings("vector"))
 
 
 def test_an_environment_file_replaces_no_module_and_finds_those_beside_it(

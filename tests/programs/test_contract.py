@@ -71,18 +71,21 @@ def test_results_of_other_settings_are_refused(run: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda c: c.pop("returns"), "returns must be float64 (episodes,)"),
-        (lambda c: c.update(returns=np.array([1, 2, 3])), "returns must be float64 (episodes,)"),
-        (lambda c: c.update(returns=np.array([1.0, np.nan, 3])), "returns must be finite"),
-        (lambda c: c.update(returns=np.ones((3, 1))), "returns must be float64 (episodes,)"),
-        (lambda c: c.update(lengths=np.ones(3)), "lengths must be int64 (episodes,)"),
-        (lambda c: c.update(lengths=np.array([1, 2])), "returns and lengths differ in shape"),
-        (lambda c: c.update(lengths=np.array([1, 0, 2])), "lengths must be at least 1"),
+        (lambda c: c.pop("returns"), "returns is missing"),
+        (lambda c: c.update(returns=np.array([1, 2, 3])), "returns must be float64 (episodes,), got int64 (3,)"),
+        (lambda c: c.update(returns=np.array([1.0, np.nan, 3])), "returns: 1 of 3 numbers are not finite"),
+        (lambda c: c.update(returns=np.ones((3, 1))), "returns must be float64 (episodes,), got float64 (3, 1)"),
+        (lambda c: c.update(lengths=np.ones(3)), "lengths must be int64 (episodes,), got float64 (3,)"),
+        (
+            lambda c: c.update(lengths=np.array([1, 2])),
+            "lengths must be int64 (episodes,), got (2,) where others have {'episodes': 3}",
+        ),
+        (lambda c: c.update(lengths=np.array([1, 0, 2])), "lengths must be at least 1, got 0"),
         (lambda c: c.update(task="image"), "task is 'image', the run's is 'vector'"),
-        (lambda c: c.pop("variant"), "variant is None, the run's is 'tiny'"),
-        (lambda c: c.update(frames_per_step=0), "frames_per_step must be a whole number from 1 on, got 0"),
+        (lambda c: c.pop("variant"), "variant is missing"),
+        (lambda c: c.update(frames_per_step=0), "frames_per_step must be a whole number of at least 1, got 0"),
         (lambda c: c.update(agent_steps=81), "agent_steps is 81: the run may train on 80"),
-        (lambda c: c.update(agent_steps=8.5), "agent_steps must be a whole number, got 8.5"),
+        (lambda c: c.update(agent_steps=8.5), "agent_steps must be a whole number of at least 0, got 8.5"),
     ],
 )
 def test_faults_of_scores(run: Path, edit: Callable[[dict[str, Any]], object], expected: str) -> None:
@@ -100,18 +103,28 @@ def of_evaluations(**changes: Any) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda c: c.pop("evaluations"), "the group evaluations is missing"),
-        (lambda c: c.update(wall_seconds=-1.0), "wall_seconds must be a number of seconds, got -1.0"),
-        (lambda c: c.pop("wall_seconds"), "wall_seconds must be a number of seconds, got None"),
-        (lambda c: c.pop("processes"), "processes/packages must be a list of texts, one for each process that trained"),
-        (of_evaluations(returns=np.ones(2)), "evaluations/returns must be float64 (evaluations, episodes)"),
+        (lambda c: c.pop("evaluations"), "evaluations is missing"),
+        (lambda c: c.update(wall_seconds=-1.0), "wall_seconds must be a number of at least 0, got -1.0"),
+        (lambda c: c.pop("wall_seconds"), "wall_seconds is missing"),
+        (lambda c: c.pop("processes"), "processes is missing"),
+        (
+            lambda c: c.update(processes={"packages": []}),
+            "processes/packages must have a text for each process that trained",
+        ),
+        (
+            of_evaluations(returns=np.ones(2)),
+            "evaluations/returns must be float64 (evaluations, episodes), got float64 (2,)",
+        ),
         (
             of_evaluations(agent_steps=np.array([40])),
-            "evaluations/agent_steps and evaluations/returns are not equally long",
+            "evaluations/returns must be float64 (evaluations, episodes), got (2, 2) where others have {'evaluations': 1}",
         ),
         (of_evaluations(agent_steps=np.array([40, 20])), "evaluations/agent_steps must ascend from 0 to at most 80"),
         (of_evaluations(agent_steps=np.array([40, 99])), "evaluations/agent_steps must ascend from 0 to at most 80"),
-        (of_evaluations(agent_steps=np.array([4.0, 8])), "evaluations/agent_steps must be int64 (evaluations,)"),
+        (
+            of_evaluations(agent_steps=np.array([4.0, 8])),
+            "evaluations/agent_steps must be int64 (evaluations,), got float64 (2,)",
+        ),
     ],
 )
 def test_faults_of_metrics(run: Path, edit: Callable[[dict[str, Any]], object], expected: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+SEED = 23
 MARK = "executed"
 """A file of this name appears where something that was only to be read has been executed."""
 

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from toy_runs import toy_agent, toy_settings
 from trained import SETTINGS, train
 
@@ -12,7 +13,7 @@ from m3.data.replay import Replay
 from m3.environments import make_environment
 from m3.errors import UserError
 from m3.runs import requirements
-from m3.runs.requirements import Requirements, folder_bytes, free_memory_bytes, size
+from m3.runs.requirements import Requirements, check_batch, folder_bytes, free_memory_bytes, size
 from m3.training.trainer import new_replay
 
 
@@ -53,6 +54,19 @@ def test_too_little_memory_or_disk_is_said_before_training(tmp_path: Path, monke
     with pytest.raises(UserError, match=r"needs .* more on the disk of .*, and 5 kB are free: free some, or choose"):
         train(tmp_path)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_batches_of_too_many_tokens_are_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a batch of 4 windows of 4 steps; a step is 3 tokens of the vector and 2 of the action, in 2 layers of 16."""
+    settings, cpu = toy_settings("vector"), torch.device("cpu")
+    model = toy_agent("vector").world_model
+    needed = 4 * 4 * 4 * (5 * 16 * 2 + 3 * sum(model.specs["vector"].vocabularies))
+    told = f"a step is 5 tokens; a batch of the world model takes at least {size(needed)}"
+    monkeypatch.setattr(requirements, "free_memory_bytes", lambda: needed)
+    assert check_batch(settings, model, cpu) == told
+    monkeypatch.setattr(requirements, "free_memory_bytes", lambda: needed - 1)
+    with pytest.raises(UserError, match=r"a step is 5 tokens, .* lower world_model.schedule.batch_size"):
+        check_batch(settings, model, cpu)
 
 
 def test_what_a_run_has_stored_is_not_needed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
