@@ -119,7 +119,7 @@ def _settings(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
     how = parse_yaml(hdf5.describe(path).attributes["config"], str(path))
     for name, kind in kinds.items():
         value = how.get(name)
-        if type(value) is not kind or (kind is list and not all(isinstance(text, str) for text in value)):
+        if type(value) is not kind or (isinstance(value, list) and not all(isinstance(text, str) for text in value)):
             raise UserError(f"{path}: its setting {name} must be of type {kind.__name__}, got {shown(value)}")
     return how
 

@@ -108,10 +108,11 @@ def _adapter(settings: EnvironmentSettings) -> _Adapter:
 
 
 def _import(settings: EnvironmentSettings, module: str) -> Any:
+    family = _FAMILIES[settings.family]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        packages = " ".join(_FAMILIES[settings.family].packages)
+        packages = " ".join(family.packages)
         raise UserError(
             f"{settings.family} environments need packages that are not installed "
             f"({error.name} is missing): pip install {packages}"

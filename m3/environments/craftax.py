@@ -30,7 +30,7 @@ class Game(NamedTuple):
     step: Callable[[jax.Array, Any, int], Any]
     """key, state, action -> key, state, observation, reward, terminated, ended"""
     step_some: Callable[..., Any]
-    """keys, states, actions, mask (n,) -> the same of n games, on the first axis; key and state stay where not in mask"""
+    """keys, states, actions, mask (n,) -> the same of n games, on the first axis; elsewhere, key and state stay"""
     actions: int
     action_names: tuple[str, ...]
     device: jax.Device

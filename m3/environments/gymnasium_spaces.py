@@ -165,7 +165,7 @@ def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[t
 
 
 def _input(path: tuple[str | int, ...], space: spaces.Space[Any], image_size: int) -> _Input:
-    if getattr(space, "shape", None) and not np.prod(space.shape):
+    if space.shape and not np.prod(space.shape):
         raise _unsupported(path, space, "it has no entries")
     if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
         return _image_input(path, space, image_size)

@@ -136,7 +136,9 @@ def _faults(
             else:
                 yield f"{place} must be a group, got {shown(value)}"
         elif isinstance(kind, _Number):
-            if type(value) is not kind.kind or not kind.least <= value <= MOST_NUMBER:
+            if not (
+                isinstance(value, (int, float)) and type(value) is kind.kind and kind.least <= value <= MOST_NUMBER
+            ):
                 word = "a whole number" if kind.kind is int else "a number"
                 yield f"{place} must be {word} of at least {kind.least:g}, got {shown(value)}"
         elif kind is list:

@@ -116,10 +116,7 @@ class RunJobs:
         for rule in rules:
             logs = self._logs / f"rule_{rule}" / wildcards
             job = self._newest.get(f"rule_{rule}_wildcards_{wildcards}")
-            if job is not None:
-                found = _of_job(job, logs / f"{job.number}.log")
-            else:
-                found = _of_log(_newest_log(logs, since))
+            found = _of_job(job, logs / f"{job.number}.log") if job else _of_log(_newest_log(logs, since))
             if found[1]:
                 return found
         return False, ""

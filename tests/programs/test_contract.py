@@ -117,7 +117,8 @@ def of_evaluations(**changes: Any) -> Callable[[dict[str, Any]], object]:
         ),
         (
             of_evaluations(agent_steps=np.array([40])),
-            "evaluations/returns must be float64 (evaluations, episodes), got (2, 2) where others have {'evaluations': 1}",
+            "evaluations/returns must be float64 (evaluations, episodes), "
+            "got (2, 2) where others have {'evaluations': 1}",
         ),
         (of_evaluations(agent_steps=np.array([40, 20])), "evaluations/agent_steps must ascend from 0 to at most 80"),
         (of_evaluations(agent_steps=np.array([40, 99])), "evaluations/agent_steps must ascend from 0 to at most 80"),
