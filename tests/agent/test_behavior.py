@@ -1,5 +1,6 @@
 """Imagined trajectories, and what actor and critic learn from them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
