@@ -36,9 +36,7 @@ class Curiosity(nn.Module):
     def __init__(self, specs: Mapping[str, TokenSpec], width: int) -> None:
         super().__init__()
         self._vocabularies = {name: spec.vocabularies for name, spec in specs.items()}
-        self._logits = sum(
-            spec.count * len(spec.vocabularies) * max(spec.vocabularies) for spec in specs.values()
-        )
+        self._logits = sum(spec.count * sum(spec.vocabularies) for spec in specs.values())
         self.heads = nn.ModuleDict(
             {name: EnsembleTokenHead(MEMBERS, width, sum(spec.vocabularies)) for name, spec in specs.items()}
         )
@@ -82,12 +80,13 @@ class Curiosity(nn.Module):
         result = {}
         for name, head in self.heads.items():
             flat = outputs[name].flatten(0, -2)
-            logits = head(flat.expand(MEMBERS, -1, -1)).float()
-            logs = F.log_softmax(side_by_side(logits, self._vocabularies[name]), dim=-1)
+            vocabularies = self._vocabularies[name]
+            logs = F.log_softmax(side_by_side(head(flat.expand(MEMBERS, -1, -1)).float(), vocabularies), dim=-1)
             members = logs.exp()
-            negative_entropies = (members * logs).sum(-1)
-            columns = torch.special.entr(members.mean(0)).sum(-1) + negative_entropies.mean(0)
-            result[name] = columns.mean(-1).view(outputs[name].shape[:-1])
+            negative_entropies = (members * logs).sum((0, -1))
+            columns = torch.special.entr(members.mean(0)).sum(-1).add_(negative_entropies, alpha=1 / MEMBERS)
+            mean = columns[..., 0] if len(vocabularies) == 1 else columns.mean(-1)
+            result[name] = mean.view(outputs[name].shape[:-1])
         return result
 
     def step_disagreement(self, outputs: Mapping[str, Tensor]) -> Tensor:
