@@ -73,7 +73,9 @@ class ChunkLayers:
     def __init__(self, layers: Sequence[nn.Module], heads: int, dtype: torch.dtype) -> None:
         self._heads = heads
         self._dtype = dtype
-        self._norms = [[layer.get_parameter(f"norm{i}.{n}") for i in (1, 2) for n in ("weight", "bias")] for layer in layers]
+        self._norms = [
+            [layer.get_parameter(f"norm{i}.{n}") for i in (1, 2) for n in ("weight", "bias")] for layer in layers
+        ]
 
         def together(name: str) -> Tensor:
             return torch.stack([layer.get_parameter(name) for layer in layers]).to(dtype)
@@ -83,7 +85,9 @@ class ChunkLayers:
             weight, bias = together(f"{name}.weight"), together(f"{name}.bias")[..., None]
             return torch.cat((weight, bias, torch.zeros_like(bias).expand(-1, -1, _ONES - 1)), dim=-1).mT
 
-        self._projections = [(together(f"{name}.weight"), together(f"{name}.bias")) for name in ("qkvg_proj", "linear1")]
+        self._projections = [
+            (together(f"{name}.weight"), together(f"{name}.bias")) for name in ("qkvg_proj", "linear1")
+        ]
         self._out, self._down = with_bias("out_proj"), with_bias("linear2")
         self._rooms: dict[tuple[int, ...], _Room] = {}
 
@@ -121,7 +125,9 @@ class ChunkLayers:
         gates = F.silu(packed[:, start:, 3])
         torch.mul(gates, retained, out=gated[:, :-_ONES].view(gates.shape))
         _add_product(rows, gated, self._out[i])
-        up = F.linear(F.layer_norm(rows, gain2.shape, gain2, shift2, eps=1e-6).to(self._dtype), up_weight[i], up_bias[i])
+        up = F.linear(
+            F.layer_norm(rows, gain2.shape, gain2, shift2, eps=1e-6).to(self._dtype), up_weight[i], up_bias[i]
+        )
         torch.ops.aten.silu.out(up, out=hidden[:, :-_ONES])
         _add_product(rows, hidden, self._down[i])
         return x

@@ -11,7 +11,6 @@ from m3.nn.distributions import JoinedUniforms, Uniforms, sample_categorical, sa
 from m3.world_model.sequence import Memory
 from m3.world_model.world_model import WorldModel
 
-
 _LOGITS_AT_ONCE = 2**25
 """Of the ensemble: 128 MiB."""
 

@@ -87,7 +87,9 @@ def test_an_empty_memory_knows_nothing_of_earlier_weights(net: RetNet, blocks: T
     with torch.no_grad():
         for parameter in net.parameters():
             parameter *= 1.1
-    assert_close(extended(net, blocks, asked, [4])[0][:, 0], trained(net, blocks, asked)[0][:, -1], rtol=1e-5, atol=1e-5)
+    assert_close(
+        extended(net, blocks, asked, [4])[0][:, 0], trained(net, blocks, asked)[0][:, -1], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_chunk_that_float32_cannot_hold_is_run_block_by_block(blocks: Tensor, asked: Tensor) -> None:
