@@ -134,7 +134,7 @@ class ChunkLayers:
 
     def _retain(self, packed: Tensor, shape: ChunkShape, room: Tensor, start: int) -> Tensor:
         """What the tokens from ``start`` on retain, normalised: (B, N - start, H, d) of q, k, v (B, N, 3, H, d)."""
-        batch, tokens, _, heads, width = packed.shape
+        batch, _, _, heads, width = packed.shape
         turned = torch.view_as_complex(room[:, :, :, width:].unflatten(-1, (-1, 2))).permute(1, 3, 0, 2, 4)
         torch.mul(torch.view_as_complex(packed.float().unflatten(-1, (-1, 2))), shape.phases, out=turned)
         queries, keys, values = (part.flatten(0, 1) for part in room)
