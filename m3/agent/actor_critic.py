@@ -56,16 +56,14 @@ class Trunk(nn.Module):
         pairs = torch.stack((observed[:, :-1], acted), dim=2).flatten(1, 2)
         inputs = torch.cat((pairs, observed[:, -1:]), dim=1)
         with full_precision(inputs.device):
-            return self.lstm.unroll(inputs.float(), state)[:, ::2]
+            return self.lstm.unroll(inputs.float(), state)[0][:, ::2]
 
     def burn_in(self, views: Mapping[str, Tensor], actions: Tensor, mask: Tensor, state: LSTMState) -> LSTMState:
         """Return the state after steps (B, T, ...); those where ``mask`` (B, T) is false leave zeros."""
         observed, acted = self._encode(views, actions)
-        keep = mask.to(observed.dtype)[..., None]
-        for t in range(mask.shape[1]):
-            h, c = self._step(acted[:, t], self._step(observed[:, t], state))
-            state = h * keep[:, t], c * keep[:, t]
-        return state
+        inputs = torch.stack((observed, acted), dim=2).flatten(1, 2)
+        with full_precision(inputs.device):
+            return self.lstm.unroll(inputs.float(), state, kept=mask.repeat_interleave(2, dim=1))[1]
 
     def _encode(self, views: Mapping[str, Tensor], actions: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the LSTM's inputs from steps (B, T, ...): of observations and of actions, (B, T, mlp[-1]) each."""

@@ -67,7 +67,7 @@ def act_in_imagination(
 ) -> tuple[dict[str, Tensor], Tensor, ImaginedStep]:
     """Tokens of H observations (B, H, K_m, C_m), the classes chosen on them (B, H, A), what followed (B, H - 1)."""
     trunk, state = policy.actor_trunk, start
-    observations, chosen, steps = [], [], []
+    observations, chosen, imagined = [], [], []
     for t in range(horizon):
         memory = trunk.observe(tokenizer.decode(state.observation), memory)
         classes = policy.distribution(policy.actor(memory[0])).sample(uniforms)
@@ -76,11 +76,10 @@ def act_in_imagination(
         if t + 1 < horizon:
             actions = classes_to_actions(classes, policy.actions)
             memory = trunk.act(actions, memory)
-            step, state = imagination.step(state, actions)
-            steps.append(step)
+            outcome, state = imagination.advance(state, actions)
+            imagined.append(outcome)
     together = {name: torch.stack([tokens[name] for tokens in observations], dim=1) for name in observations[0]}
-    imagined = ImaginedStep(*(torch.stack(parts, dim=1) for parts in zip(*steps, strict=True)))
-    return together, torch.stack(chosen, dim=1), imagined
+    return together, torch.stack(chosen, dim=1), imagination.read(imagined)
 
 
 class BehaviorLosses(NamedTuple):
@@ -122,17 +121,20 @@ def behavior_losses(
     scale = (0.5 * return_range.range()).clamp(min=1)
     advantages = (returns - values[:, :-1]) / scale
 
-    def mean(x: Tensor) -> Tensor:
-        return (x * learning).sum() / learning.sum()
+    count = learning.sum()
 
+    def mean(x: Tensor) -> Tensor:
+        return (x * learning).sum((-2, -1)) / count
+
+    shown = mean(torch.stack((returns, values[:, :-1], trajectory.rewards, trajectory.disagreements))).unbind()
     return BehaviorLosses(
         actor=-mean(trajectory.log_probs[:, :-1] * advantages),
         critic=mean(policy.critic.loss(trajectory.values[:, :-1], returns)),
         entropy=(trajectory.entropies * alive).sum() / alive.sum(),
-        returns=mean(returns),
-        values=mean(values[:, :-1]),
-        rewards=mean(trajectory.rewards),
-        disagreement=mean(trajectory.disagreements),
+        returns=shown[0],
+        values=shown[1],
+        rewards=shown[2],
+        disagreement=shown[3],
         scale=scale,
     )
 

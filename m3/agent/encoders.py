@@ -74,7 +74,8 @@ class ObservationEncoder(nn.Module):
 
     def forward(self, views: Mapping[str, Tensor]) -> Tensor:
         """Encode views (B, *shape) per modality as (B, mlp[-1])."""
-        return self.mlp(torch.cat([encoder(views[name]) for name, encoder in self.encoders.items()], dim=-1))
+        parts = [encoder(views[name]) for name, encoder in self.encoders.items()]
+        return self.mlp(parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1))
 
 
 class ActionEncoder(nn.Module):

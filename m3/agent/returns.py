@@ -17,7 +17,7 @@ def lambda_returns(rewards: Tensor, values: Tensor, terminations: Tensor, discou
     """
     returns = [values[:, -1]]
     going_on = discount * (~terminations).to(values.dtype)
+    alone = torch.addcmul(rewards, going_on, values[:, 1:], value=1 - lambda_)
     for t in reversed(range(values.shape[1] - 1)):
-        bootstrap = (1 - lambda_) * values[:, t + 1] + lambda_ * returns[-1]
-        returns.append(rewards[:, t] + going_on[:, t] * bootstrap)
+        returns.append(torch.addcmul(alone[:, t], going_on[:, t], returns[-1], value=lambda_))
     return torch.stack(returns[::-1], dim=1)

@@ -19,7 +19,7 @@ Compile = Literal["none", "default"]
 otherwise, so that this is a part of what a run is. That steps are captured as CUDA graphs is not: they come to the same
 bits, and the command that trains is told."""
 
-TRAINING_VERSION = 5
+TRAINING_VERSION = 6
 """Raised when a code change alters what training computes: it is part of every run's settings, so all train again."""
 
 

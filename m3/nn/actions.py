@@ -8,7 +8,9 @@ ACTION_BINS = 51
 
 def to_bins(actions: Tensor) -> Tensor:
     """Return the index of the nearest value: float (...) in [-1, 1] -> int64 (...)."""
-    return ((actions.float().clamp(-1, 1) + 1) * ((ACTION_BINS - 1) / 2)).round().long()
+    step = 2 / (ACTION_BINS - 1)
+    middles = torch.linspace(-1 + step / 2, 1 - step / 2, ACTION_BINS - 1, device=actions.device)
+    return torch.bucketize(actions.float().contiguous(), middles)
 
 
 def to_values(bins: Tensor) -> Tensor:

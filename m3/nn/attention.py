@@ -5,7 +5,6 @@ Shapes: B batch, T blocks of L tokens, P predictions of K tokens, H heads, d hea
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 from m3.nn.dropout import dropout
 
 Phases = tuple[Tensor, Tensor]
-"""Cosine and sine of position * frequency, float32 (N, d/2) each."""
+"""Cosine and sine of position * frequency, for both halves of a head, float32 (N, d) each; the first sine negative."""
 
 
 def rotary_phases(positions: Tensor, head_width: int) -> Phases:
@@ -23,19 +22,37 @@ def rotary_phases(positions: Tensor, head_width: int) -> Phases:
         torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float32) / head_width
     )
     angles = positions.float()[:, None] * frequencies
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def rotate(x: Tensor, phases: Phases) -> Tensor:
     """Turn the pairs (i, i + d/2) of (..., N, d) by their token's phases: float32 (..., N, d)."""
     cos, sin = phases
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    x = x.float()
+    swapped = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)
+    return torch.addcmul(x * cos, swapped, sin)
 
 
 def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
     """Which keys the last ``queries`` of ``keys`` tokens see, bool (queries, keys): their own and all earlier ones."""
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+
+
+def prediction_mask(length: int, before: range, filled: int, device: torch.device) -> Tensor:
+    """Which tokens those of P predictions see, bool (P * K, length + P * K): of blocks, then of predictions.
+
+    Args:
+        length: tokens of blocks.
+        before: of each prediction, how many tokens of blocks it follows.
+        filled: K.
+        device: of the mask.
+    """
+    follows = torch.arange(before.start, before.stop, before.step, device=device).repeat_interleave(filled)
+    blocks = torch.arange(length, device=device) < follows[:, None]
+    same = torch.eye(len(before), dtype=torch.bool, device=device)[:, None, :, None]
+    own = (same & causal_mask(filled, filled, device)[:, None]).flatten(2).flatten(0, 1)
+    return torch.cat((blocks, own), dim=1)
 
 
 @dataclass
@@ -72,8 +89,9 @@ class AttentionLayer(nn.Module):
 
     def project(self, x: Tensor, phases: Phases) -> tuple[Tensor, Tensor]:
         """Rotated queries (B, H, N, d) of tokens (B, N, E), and rotated keys beside values (2, B, H, N, d)."""
-        q, k, v = self.qkv_proj(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        return rotate(q, phases).to(v.dtype), torch.stack((rotate(k, phases).to(v.dtype), v))
+        packed = self.qkv_proj(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        queries, keys = rotate(packed[:2], phases).to(packed.dtype).unbind(0)
+        return queries, torch.stack((keys, packed[2]))
 
     def attend(self, queries: Tensor, keys_values: Tensor, mask: Tensor | None) -> Tensor:
         """Attention (B, H, Q, d) of queries to the keys that ``mask`` (Q, keys) lets them see; none: causally."""
@@ -145,22 +163,18 @@ class AttentionNet(nn.Module):
         before = range(length - (count - 1) * self.tokens_per_block, length + 1, self.tokens_per_block)
         x = torch.cat((blocks.flatten(1, 2), predictions.flatten(1, 2)), dim=1)
         phases = rotary_phases(_positions(length, before, predictions.shape[2], x.device), self.head_width)
-        mask = causal_mask(predictions.shape[2], length + predictions.shape[2], x.device)
+        mask = prediction_mask(length, before, predictions.shape[2], x.device)
         for i, layer in enumerate(self._stack()):
             start = 0 if block_outputs or i + 1 < len(self.layers) else length
             queries, keys_values = layer.project(x, phases)
-            attended = []
+            attended = layer.attend(queries[:, :, length:], keys_values, mask)
             if not start:
-                attended.append(layer.attend(queries[:, :, :length], keys_values[..., :length, :], mask=None))
-            own_queries = queries[:, :, length:].chunk(count, dim=2)
-            for query, seen, visible in zip(
-                own_queries, before, _Visible.apply(keys_values, length, before), strict=True
-            ):
-                attended.append(layer.attend(query, visible, mask[:, length - seen :]))
-            x = layer.finish(x[:, start:], torch.cat(attended, dim=2))
+                of_blocks = layer.attend(queries[:, :, :length], keys_values[..., :length, :], mask=None)
+                attended = torch.cat((of_blocks, attended), dim=2)
+            x = layer.finish(x[:, start:], attended)
         split = length if block_outputs else 0
-        of_blocks = x[:, :split].reshape(blocks.shape) if block_outputs else blocks[:, :0]
-        return of_blocks, x[:, split:].reshape(predictions.shape)
+        outputs = x[:, :split].reshape(blocks.shape) if block_outputs else blocks[:, :0]
+        return outputs, x[:, split:].reshape(predictions.shape)
 
     def extend(self, blocks: Tensor, prediction: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Append blocks and predict the step after them, in one pass.
@@ -216,26 +230,3 @@ def _positions(length: int, before: range, filled: int, device: torch.device) ->
     starts = torch.arange(before.start, before.stop, before.step, device=device)
     predicted = (starts[:, None] + torch.arange(filled, device=device)).flatten()
     return torch.cat((torch.arange(length, device=device), predicted))
-
-
-class _Visible(torch.autograd.Function):
-    """What each prediction sees: the keys and values of the blocks before it, then those of its own tokens.
-
-    Slices would each have a gradient as large as all keys, most of it zeros.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, keys_values: Tensor, length: int, before: range) -> tuple[Tensor, ...]:
-        ctx.length, ctx.before, ctx.shape = length, before, keys_values.shape
-        of_predictions = keys_values[..., length:, :].chunk(len(before), dim=-2)
-        pairs = zip(before, of_predictions, strict=True)
-        return tuple(torch.cat((keys_values[..., :seen, :], own), dim=-2) for seen, own in pairs)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        total = gradients[0].new_zeros(ctx.shape)
-        of_predictions = total[..., ctx.length :, :].chunk(len(ctx.before), dim=-2)
-        for seen, own, gradient in zip(ctx.before, of_predictions, gradients, strict=True):
-            total[..., :seen, :] += gradient[..., :seen, :]
-            own += gradient[..., seen:, :]
-        return total, None, None

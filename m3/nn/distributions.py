@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -33,6 +34,10 @@ class Uniforms:
         """Draw one number in [0, 1) for each distribution, given their cumulative sums (..., classes): (...)."""
         return torch.rand(cumulative.shape[:-1], generator=self._generator, device=cumulative.device)
 
+    def reserve(self, batch: int, device: torch.device) -> "Uniforms":
+        """Take one number for each of a batch now, for a sample that is drawn later."""
+        return DrawnUniforms(torch.rand(batch, 1, generator=self._generator, device=device))
+
 
 class DrawnUniforms(Uniforms):
     """Hands out numbers that were drawn before, so that what samples is a function of tensors alone.
@@ -52,6 +57,27 @@ class DrawnUniforms(Uniforms):
         assert self._used <= self._numbers.shape[1], "fewer numbers were drawn than are asked for"
         return self._numbers[:, first : self._used].reshape(cumulative.shape[:-1])
 
+    def reserve(self, batch: int, device: torch.device) -> Uniforms:
+        """Take the next number of each batch element for a sample that is drawn later."""
+        self._used += 1
+        return DrawnUniforms(self._numbers[:, self._used - 1 : self._used])
+
+
+class JoinedUniforms(Uniforms):
+    """Numbers that were reserved one after the other, for samples (B, S) that are drawn together.
+
+    Args:
+        steps: what was reserved for each of the S samples.
+    """
+
+    def __init__(self, steps: Sequence[Uniforms]) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def __call__(self, cumulative: Tensor) -> Tensor:
+        """Give the numbers of (B, S, classes): (B, S)."""
+        return torch.stack([u(c) for u, c in zip(self._steps, cumulative.unbind(1), strict=True)], dim=1)
+
 
 def sample_categorical(logits: Tensor, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
     """Draw from softmax(logits / temperature) along the last axis; temperature 0 takes the most likely.
@@ -66,8 +92,8 @@ def sample_categorical(logits: Tensor, uniforms: Uniforms, temperature: float = 
         return logits.argmax(-1)
     scaled = logits.float() if temperature == 1 else logits.float() / temperature
     cumulative = _cumulative(F.softmax(scaled, dim=-1))
-    sought = (uniforms(cumulative) * cumulative[..., -1])[..., None]
-    return torch.searchsorted(cumulative, sought, right=True)[..., 0].clamp(max=logits.shape[-1] - 1)
+    sought = (uniforms(cumulative) * cumulative[..., -1])[..., None]  # at most the last sum, even when rounded
+    return torch.searchsorted(cumulative, sought)[..., 0]
 
 
 def sample_columns(logits: Tensor, sizes: Sequence[int], uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
@@ -108,12 +134,17 @@ class IndependentCategoricals:
     def __init__(self, logits: Tensor, sizes: Sequence[int], reduction: Literal["sum", "mean"] = "sum") -> None:
         assert logits.shape[-1] == sum(sizes)
         self._sizes = tuple(sizes)
-        self._log_probs = F.log_softmax(side_by_side(logits.float(), sizes), dim=-1)
+        self._logits = side_by_side(logits.float(), sizes)
         self._reduction = reduction
+
+    @cached_property
+    def _log_probs(self) -> Tensor:
+        """(..., variables, largest size); samples do without."""
+        return F.log_softmax(self._logits, dim=-1)
 
     def sample(self, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
         """int64 (..., number of variables)."""
-        return sample_categorical(self._log_probs, uniforms, temperature)
+        return sample_categorical(self._logits, uniforms, temperature)
 
     @property
     def probabilities(self) -> list[Tensor]:

@@ -38,8 +38,8 @@ class EnsembleTokenHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.linear1(x)
-        hidden = F.layer_norm(hidden, hidden.shape[-1:]) * self.norm_weight + self.norm_bias
-        return self.linear2(F.silu(hidden))
+        normed = F.layer_norm(hidden, hidden.shape[-1:])
+        return self.linear2(F.silu(torch.addcmul(self.norm_bias, normed, self.norm_weight)))
 
 
 class ColumnEmbedding(nn.Module):

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state, (B, width) each."""
+_CLOSED = -1e4
+"""The input of a gate that is 0 exactly, whatever else is added."""
 
 
 class LSTM(nn.Module):
@@ -29,17 +31,26 @@ class LSTM(nn.Module):
         """Read inputs (B, inputs)."""
         return torch.lstm_cell(inputs, state, *self._weights)
 
-    def unroll(self, inputs: Tensor, state: LSTMState) -> Tensor:
-        """Return the hidden states (B, T, width) after each of inputs (B, T, inputs).
+    def unroll(self, inputs: Tensor, state: LSTMState, kept: Tensor | None = None) -> tuple[Tensor, LSTMState]:
+        """Return the hidden states (B, T, width) after each of inputs (B, T, inputs), and the last state.
 
         In one call of a library, which cannot be compiled: there, the compiler gets the steps.
+
+        Args:
+            inputs: (B, T, inputs).
+            state: before them.
+            kept: bool (B, T); inputs where it is false leave zeros.
         """
+        weights = self._weights
+        if kept is not None:
+            inputs = torch.cat((inputs, (~kept)[..., None].to(inputs.dtype)), dim=-1)
+            weights = torch.cat((weights[0], self._closing(weights[0])), dim=-1), *weights[1:]
         if torch.compiler.is_compiling():
             outputs = []
             for step in inputs.unbind(1):
-                state = self.step(step, state)
+                state = torch.lstm_cell(step, state, *weights)
                 outputs.append(state[0])
-            return torch.stack(outputs, dim=1)
+            return torch.stack(outputs, dim=1), state
         hidden, cell = state
         options = (
             True,
@@ -49,4 +60,12 @@ class LSTM(nn.Module):
             False,
             True,
         )  # biases, layers, dropout, training, both ways, batch first
-        return torch.lstm(inputs, (hidden[None], cell[None]), self._weights, *options)[0]
+        hidden_states, hidden, cell = torch.lstm(inputs, (hidden[None], cell[None]), weights, *options)
+        return hidden_states, (hidden[0], cell[0])
+
+    @staticmethod
+    def _closing(weight: Tensor) -> Tensor:
+        """Weights (4 * width, 1) of an input that closes the input gate and the forget gate: zeros are left."""
+        closing = torch.zeros_like(weight[:, :1])
+        closing[: len(weight) // 2] = _CLOSED
+        return closing

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 from m3.config.schema import Precision
 
@@ -11,6 +12,12 @@ from m3.config.schema import Precision
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """Open a context for forward passes: products in bfloat16 where the precision asks for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Tell the number format of products with ``x`` in the surrounding context."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 @contextmanager

@@ -40,6 +40,11 @@ def head_decays(heads: int, scale_min: float, scale_max: float, tokens_per_block
     return 1 - 1 / (scales * tokens_per_block)
 
 
+def longest_chunk(decays: Tensor) -> int:
+    """Tell of how many tokens the decays (H,) can be taken out of products in float32."""
+    return int(math.log(_LARGEST_FACTOR) / -math.log(float(decays.min())) + 1e-6)
+
+
 def rotary_frequencies(head_width: int) -> Tensor:
     """Compute angles per token 1 / 10000^linspace(0, 1, d/2), each for an interleaved pair, float32 (d/2,)."""
     return 10000.0 ** -torch.linspace(0, 1, head_width // 2, dtype=torch.float32)

@@ -12,15 +12,20 @@ from torch.utils.checkpoint import checkpoint
 from m3.nn import retention
 from m3.nn.blocks import BlockOrder, block_order, from_blocks, to_blocks
 from m3.nn.dropout import dropout
-from m3.nn.precision import full_precision
+from m3.nn.precision import full_precision, product_dtype
+from m3.nn.retention_chunk import ChunkLayers, ChunkShape, chunk_shape
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Recurrent state after some blocks: a (B, H, d, d) matrix per layer (none at first); the count of tokens seen."""
+    """Recurrent state after some blocks: a (B, H, d, d) matrix per layer (none at first); the count of tokens seen.
 
-    layers: tuple[Tensor | None, ...]
+    ``chunks`` are the layers as they were packed for the first of the blocks, where gradients are not needed.
+    """
+
+    layers: tuple[Tensor | None, ...] | Tensor
     position: int
+    chunks: ChunkLayers | None = None
 
 
 class _Layout(NamedTuple):
@@ -40,7 +45,7 @@ _KEPT_LAYOUTS = 64
 _COMPILED_FORMS = 64
 """Of the layers of all networks in a process, which share one code: each has at most four, by blocks and memory."""
 
-_Layers = Callable[[Tensor, _Layout, tuple[Tensor | None, ...], bool], tuple[Tensor, tuple[Tensor, ...]]]
+_Layers = Callable[[Tensor, _Layout, tuple[Tensor | None, ...] | Tensor, bool], tuple[Tensor, tuple[Tensor, ...]]]
 
 
 class RetentionLayer(nn.Module):
@@ -135,7 +140,9 @@ class RetNet(nn.Module):
         self.register_buffer("decays", decays, persistent=False)
         self.register_buffer("causal", torch.ones(tokens_per_block, tokens_per_block).tril(), persistent=False)
         self.register_buffer("frequencies", retention.rotary_frequencies(width // heads), persistent=False)
+        self._longest_chunk = retention.longest_chunk(decays)
         self._layouts: dict[tuple[int, ...], _Layout] = {}
+        self._chunk_shapes: dict[tuple[int, ...], ChunkShape] = {}
         self._compiled: _Layers | None = None
         self.recompute = False
         """Whether the backward pass computes each layer once more, instead of keeping what is within it: same bits."""
@@ -147,6 +154,7 @@ class RetNet(nn.Module):
         for name, constant in constants.items():
             setattr(self, name, constant.to(getattr(self, name).device))
         self._layouts.clear()
+        self._chunk_shapes.clear()
         return self
 
     def empty_memory(self) -> Memory:
@@ -194,8 +202,41 @@ class RetNet(nn.Module):
         out_predictions = x[:, split:].reshape(predictions.shape)
         return out_context, out_predictions, Memory(states, memory.position + layout.context_tokens)
 
+    def extend(self, blocks: Tensor, prediction: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Append blocks to a memory and predict the step after them, without gradients.
+
+        Args:
+            blocks: (B, T, L, E), embedded.
+            prediction: (B, K, E), embedded placeholders.
+            memory: of what was before them. It stays as it is.
+
+        Returns:
+            Prediction outputs (B, K, E), and the memory after the blocks.
+        """
+        with torch.no_grad():
+            tokens = blocks.shape[1] * self.tokens_per_block
+            compiled = self._compiled is not None or torch.compiler.is_compiling()
+            if compiled or self.training or tokens > self._longest_chunk:
+                _, outputs, memory = self(blocks, prediction[:, None], memory)
+                return outputs[:, 0], memory
+            x = torch.cat((blocks.flatten(1, 2), prediction), dim=1)
+            dtype = product_dtype(x)
+            with torch.autocast(x.device.type, enabled=False):
+                chunks = memory.chunks or ChunkLayers(list(self.layers), self.heads, dtype)
+                shape = self._chunk_shape(tokens, prediction.shape[1], memory.position)
+                x, layers = chunks(x, shape, _stacked(memory))
+            return x, Memory(layers, memory.position + tokens, chunks)
+
+    def _chunk_shape(self, block_tokens: int, predicted: int, position: int) -> ChunkShape:
+        """Return the shape of a chunk, kept as a layout is."""
+        key = (block_tokens, predicted, position)
+        shape = self._chunk_shapes.get(key) or chunk_shape(*key, self.decays, self.frequencies)
+        if len(self._chunk_shapes) < _KEPT_LAYOUTS:
+            self._chunk_shapes[key] = shape
+        return shape
+
     def _run_layers(
-        self, x: Tensor, layout: _Layout, initial: tuple[Tensor | None, ...], context_outputs: bool
+        self, x: Tensor, layout: _Layout, initial: tuple[Tensor | None, ...] | Tensor, context_outputs: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The layers one after another: outputs of the tokens asked for, and every layer's memory."""
         states = []
@@ -234,3 +275,11 @@ class RetNet(nn.Module):
         phases = retention.token_phases(positions, indices, self.decays, self.frequencies)
         weights = retention.scan_weights(self.decays, n, blocks, seen)
         return _Layout(order, phases, weights.repeat(batch, 1, 1), blocks * n)
+
+
+def _stacked(memory: Memory) -> Tensor | None:
+    """The matrices of all layers together, (layers, B, H, d, d)."""
+    if isinstance(memory.layers, Tensor):
+        return memory.layers
+    matrices = [matrix for matrix in memory.layers if matrix is not None]
+    return torch.stack(matrices) if matrices else None

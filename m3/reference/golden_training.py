@@ -200,6 +200,9 @@ class _PlayedUniforms(Uniforms):
         below = cumulative.gather(-1, (outcome - 1).clamp(min=0)).where(outcome > 0, 0)
         return ((below + cumulative.gather(-1, outcome)) / 2 / cumulative[..., -1:])[..., 0]
 
+    def reserve(self, batch: int, device: torch.device) -> Uniforms:
+        return _PlayedUniforms(iter([next(self._outcomes)]))
+
 
 class _PlayedController(ControllerComponent):
     """The controller's component, whose windows and imagined outcomes are played back and noted."""

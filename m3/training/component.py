@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -127,15 +127,15 @@ class Component(ABC):
         """
         torch.manual_seed(int(random.numpy.integers(2**63)))
         self.module.train()
-        totals: dict[str, Tensor] = {}
+        totals, names = torch.zeros((), device=self._device), []
         try:
             for _ in range(self.schedule.steps_per_epoch):
-                for key, value in self.step(random, epoch).items():
-                    totals[key] = totals.get(key, 0) + value.float()
+                scalars = self.step(random, epoch)
+                totals, names = totals + torch.stack([value.float() for value in scalars.values()]), list(scalars)
                 yield
         finally:
             self.module.eval()
-        return self._means(totals, epoch)
+        return self._means(names, totals, epoch)
 
     def step(self, random: Randomness, epoch: int) -> dict[str, Tensor]:
         """Take one step of the optimiser; return scalars to report.
@@ -170,9 +170,9 @@ class Component(ABC):
         scalars = {**computed.scalars, "loss": computed.loss, "gradient_norm": norm}
         return {name: value.detach() for name, value in scalars.items()}, computed.per_window
 
-    def _means(self, totals: Mapping[str, Tensor], epoch: int) -> dict[str, float]:
-        means = download(torch.stack(list(totals.values())) / self.schedule.steps_per_epoch).tolist()
-        metrics = {f"{self.name}/{key}": mean for key, mean in zip(totals, means, strict=True)}
+    def _means(self, names: Sequence[str], totals: Tensor, epoch: int) -> dict[str, float]:
+        means = download(totals / self.schedule.steps_per_epoch).tolist()
+        metrics = {f"{self.name}/{key}": mean for key, mean in zip(names, means, strict=True)}
         if not all(map(math.isfinite, means)):
             wrong = ", ".join(f"{key} is {mean}" for key, mean in metrics.items() if not math.isfinite(mean))
             raise DivergedError(f"the {self.name} diverged in epoch {epoch}: {wrong}")

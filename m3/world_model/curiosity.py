@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from m3.nn.distributions import side_by_side
 from m3.nn.heads import EnsembleTokenHead
 from m3.tokenizers.base import TokenSpec
 
@@ -35,9 +36,15 @@ class Curiosity(nn.Module):
     def __init__(self, specs: Mapping[str, TokenSpec], width: int) -> None:
         super().__init__()
         self._vocabularies = {name: spec.vocabularies for name, spec in specs.items()}
+        self._logits = sum(spec.count * sum(spec.vocabularies) for spec in specs.values())
         self.heads = nn.ModuleDict(
             {name: EnsembleTokenHead(MEMBERS, width, sum(spec.vocabularies)) for name, spec in specs.items()}
         )
+
+    @property
+    def logits_per_step(self) -> int:
+        """Of all members, for one step of one sequence."""
+        return MEMBERS * self._logits
 
     def loss(self, outputs: Mapping[str, Tensor], tokens: Mapping[str, Tensor], weights: Tensor) -> Tensor:
         """Compute the cross-entropy where member m learns from the m-th quarter of the batch only.
@@ -73,14 +80,12 @@ class Curiosity(nn.Module):
         result = {}
         for name, head in self.heads.items():
             flat = outputs[name].flatten(0, -2)
-            logits = head(flat.expand(MEMBERS, -1, -1)).float()
-            columns = []
-            for part in logits.split(list(self._vocabularies[name]), dim=-1):
-                logs = F.log_softmax(part, dim=-1)
-                members = logs.exp()
-                negative_entropies = (members * logs).sum(-1)
-                columns.append(torch.special.entr(members.mean(0)).sum(-1) + negative_entropies.mean(0))
-            mean = columns[0] if len(columns) == 1 else torch.stack(columns).mean(0)
+            vocabularies = self._vocabularies[name]
+            logs = F.log_softmax(side_by_side(head(flat.expand(MEMBERS, -1, -1)).float(), vocabularies), dim=-1)
+            members = logs.exp()
+            negative_entropies = (members * logs).sum((0, -1))
+            columns = torch.special.entr(members.mean(0)).sum(-1).add_(negative_entropies, alpha=1 / MEMBERS)
+            mean = columns[..., 0] if len(vocabularies) == 1 else columns.mean(-1)
             result[name] = mean.view(outputs[name].shape[:-1])
         return result
 

@@ -25,7 +25,7 @@ class CodeEmbedding(nn.Module):
 
 
 class ObservationEmbedding(nn.Module):
-    """All modalities' tokens, (..., K_m, C_m) each, to (..., K, E).
+    """Every modality's tokens, (..., K_m, C_m), to (..., K_m, E).
 
     Args:
         specs: token layout per modality, in block order.
@@ -45,12 +45,11 @@ class ObservationEmbedding(nn.Module):
             }
         )
 
-    def forward(self, tokens: Mapping[str, Tensor], codebooks: Mapping[str, Tensor]) -> Tensor:
-        parts = [
+    def forward(self, tokens: Mapping[str, Tensor], codebooks: Mapping[str, Tensor]) -> list[Tensor]:
+        return [
             table(tokens[name], codebooks[name]) if name in self._coded else table(tokens[name])
             for name, table in self.tables.items()
         ]
-        return torch.cat(parts, dim=-2)
 
 
 class DiscreteActionEmbedding(nn.Module):
@@ -62,7 +61,8 @@ class DiscreteActionEmbedding(nn.Module):
         self.tokens = len(sizes)
 
     def forward(self, actions: Tensor) -> Tensor:
-        return torch.stack([table(actions[..., i]) for i, table in enumerate(self.tables)], dim=-2)
+        tokens = [table(actions[..., i]) for i, table in enumerate(self.tables)]
+        return tokens[0][..., None, :] if len(tokens) == 1 else torch.stack(tokens, dim=-2)
 
 
 class QuantisedActionEmbedding(nn.Module):

@@ -1,15 +1,18 @@
 """The world model as an environment: it samples what follows each action."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from m3.nn.distributions import Uniforms, sample_categorical, sample_columns
+from m3.nn.distributions import JoinedUniforms, Uniforms, sample_categorical, sample_columns
 from m3.world_model.sequence import Memory
 from m3.world_model.world_model import WorldModel
+
+_LOGITS_AT_ONCE = 2**25
+"""Of the ensemble: 128 MiB."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class ImaginedStep(NamedTuple):
     reward: Tensor
     terminated: Tensor
     disagreement: Tensor
+
+
+class Imagined(NamedTuple):
+    """All that tells what followed an action: prediction outputs (B, K, E), and the number behind the end."""
+
+    outputs: Tensor
+    end: Uniforms
 
 
 class Imagination:
@@ -70,21 +80,42 @@ class Imagination:
 
     def step(self, state: ImaginedState, action: Tensor) -> tuple[ImaginedStep, ImaginedState]:
         """Take ``action`` (B, A): sample all K next tokens in parallel and the end, predict the reward. No gradient."""
+        imagined, state = self.advance(state, action)
+        return ImaginedStep(*(part[:, 0] for part in self.read([imagined]))), state
+
+    def advance(self, state: ImaginedState, action: Tensor) -> tuple[Imagined, ImaginedState]:
+        """Take ``action`` (B, A): sample all K next tokens. What else followed is read later, of many steps at once."""
         with torch.no_grad():  # not as a decorator, with which the compiler cannot call methods of new objects
-            actions = torch.cat((state.actions, action[:, None]), dim=1)
+            latest = action[:, None]
+            actions = torch.cat((state.actions, latest), dim=1) if state.actions.shape[1] else latest
             outputs, memory = self.predict(state.memory, state.tokens, actions)
-            parts = self._model.split(outputs)
+            parts = {name: part.contiguous() for name, part in self._model.split(outputs).items()}
             tokens = {
                 name: sample_columns(logits, self._model.specs[name].vocabularies, self.uniforms)[:, None]
                 for name, logits in self._model.observation_logits(parts).items()
             }
-            last = outputs[:, -1]
-            step = ImaginedStep(
+            end = self.uniforms.reserve(len(outputs), outputs.device)
+            return Imagined(outputs, end), ImaginedState(memory, tokens, actions[:, :0])
+
+    def read(self, imagined: Sequence[Imagined]) -> ImaginedStep:
+        """Predict rewards, sample ends and compute disagreements of S steps: (B, S) each. No gradient."""
+        with torch.no_grad():
+            last = torch.stack([step.outputs[:, -1] for step in imagined], dim=1)
+            ends = JoinedUniforms([step.end for step in imagined])
+            return ImaginedStep(
                 reward=self._model.reward_head.scalar.mean(self._model.reward_head(last)),
-                terminated=sample_categorical(self._model.end_head(last), self.uniforms).bool(),
-                disagreement=self._curiosity.step_disagreement(parts) if self._curiosity else last.new_zeros(len(last)),
+                terminated=sample_categorical(self._model.end_head(last), ends).bool(),
+                disagreement=self._disagreements([step.outputs for step in imagined]),
             )
-            return step, ImaginedState(memory, tokens, actions[:, :0])
+
+    def _disagreements(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Of S steps, (B, S), from outputs (B, K, E): as many steps at once as keep the ensemble's logits small."""
+        if self._curiosity is None:
+            return outputs[0].new_zeros(len(outputs[0]), len(outputs))
+        at_once = max(1, _LOGITS_AT_ONCE // (len(outputs[0]) * self._curiosity.logits_per_step))
+        groups = [torch.stack(list(outputs[i : i + at_once]), dim=1) for i in range(0, len(outputs), at_once)]
+        found = [self._curiosity.step_disagreement(self._model.split(group)) for group in groups]
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     def predict(self, memory: Memory, tokens: Mapping[str, Tensor], actions: Tensor) -> tuple[Tensor, Memory]:
         """Feed whole blocks; prediction outputs (B, K, E) of the step after them, and the memory."""

@@ -87,8 +87,7 @@ class Retention(SequenceModel):
         return self.network.empty_memory()
 
     def extend(self, blocks: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        _, outputs, memory = self.network(blocks, self._asked(len(blocks), 1), memory)
-        return outputs[:, 0], memory
+        return self.network.extend(blocks, self._asked(len(blocks), 1)[:, 0], memory)
 
     def memory_bytes(self, batch: int) -> int:
         return self.network.memory_bytes(batch)

@@ -66,7 +66,8 @@ class WorldModel(nn.Module):
 
     def embed(self, tokens: Mapping[str, Tensor], actions: Tensor, codebooks: Mapping[str, Tensor]) -> Tensor:
         """Embed tokens (B, T, K_m, C_m) per modality and actions (B, T, A) as blocks (B, T, L, E)."""
-        return torch.cat((self.observation_embedding(tokens, codebooks), self.action_embedding(actions)), dim=-2)
+        parts = self.observation_embedding(tokens, codebooks)
+        return torch.cat((*parts, self.action_embedding(actions)), dim=-2)
 
     def predict(self, blocks: Tensor, predictions: int) -> Tensor:
         """Predict the steps after the last ones of a window's blocks, all at once.

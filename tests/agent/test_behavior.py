@@ -1,5 +1,6 @@
 """Imagined trajectories, and what actor and critic learn from them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from m3.agent.behavior import BehaviorLosses, Trajectory, behavior_losses, imagi
 from m3.agent.encoders import classes_to_actions
 from m3.nn.distributions import HLGaussHead, Uniforms
 from m3.nn.scaling import ReturnRange
-from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
+from m3.world_model.imagination import Imagination, Imagined, ImaginedState, ImaginedStep
 
 BATCH, CONTEXT, BURN_IN, HORIZON = 3, 2, 4, 4
 
@@ -48,12 +49,14 @@ class Scripted(Imagination):
         super().__init__(agent.world_model, agent.tokenizer.codebooks, uniforms())
         self.steps = 0
 
-    def step(self, state: ImaginedState, action: Tensor) -> tuple[ImaginedStep, ImaginedState]:
+    def advance(self, state: ImaginedState, action: Tensor) -> tuple[Imagined, ImaginedState]:
         self.steps += 1
-        _, following = super().step(state, action)
-        reward = torch.full((BATCH,), float(self.steps))
-        end = (torch.arange(BATCH) == 0) & (self.steps == 2)
-        return ImaginedStep(reward, end, 10 * reward), following
+        return super().advance(state, action)
+
+    def read(self, imagined: Sequence[Imagined]) -> ImaginedStep:
+        rewards = torch.arange(1.0, len(imagined) + 1).expand(BATCH, -1)
+        ends = (torch.arange(BATCH) == 0)[:, None] & (rewards == 2)
+        return ImaginedStep(rewards, ends, 10 * rewards)
 
 
 @pytest.mark.parametrize("task", ["mixed", "vector"])

@@ -179,3 +179,10 @@ def test_the_plain_head_measures_squared_error_in_symlog_space() -> None:
     prediction = torch.tensor([1.0, -2.0])
     assert_close(head.loss(prediction, symexp(torch.tensor([1.5, 1.0]))), torch.tensor([0.25, 9.0]))
     assert_close(head.mean(prediction), symexp(prediction))
+
+
+def test_the_largest_number_takes_a_class_that_exists() -> None:
+    """Where columns are padded, the cumulative sums stay at their last value: beyond it is no class of the column."""
+    logits = torch.randn(20_000, 7, generator=torch.Generator().manual_seed(0))
+    largest = torch.full((len(logits), 2), 1 - 2.0**-24)
+    assert (sample_columns(logits, (2, 5), DrawnUniforms(largest)) <= torch.tensor([1, 4])).all()

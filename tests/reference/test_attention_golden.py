@@ -29,7 +29,7 @@ Patch = pytest.MonkeyPatch
         (FUNCTIONS, "m3.nn.attention.causal_mask"),
         (AGENT, "m3.nn.attention.AttentionNet.forward"),
         (AGENT, "m3.nn.attention.AttentionNet.extend"),
-        (AGENT, "m3.nn.attention._Visible.backward"),
+        (AGENT, "m3.nn.attention.prediction_mask"),
         (AGENT, "m3.training.components.WorldModelComponent.compute"),
         (AGENT, "m3.training.component.Component.step"),
     ],
@@ -40,7 +40,7 @@ def test_a_file_exercises_what_it_claims_to_cover(file: Path, function: str, mon
 
 def neighbours(x: Tensor, phases: Phases) -> Tensor:
     """Turn pairs (2i, 2i + 1), as in retention."""
-    cos, sin = phases
+    cos, sin = (both.chunk(2, dim=-1)[1] for both in phases)
     first, second = x[..., ::2], x[..., 1::2]
     return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-1).flatten(-2)
 
@@ -66,7 +66,7 @@ def shifted(queries: int, keys: int, device: torch.device) -> Tensor:
 def slower(positions: Tensor, head_width: int) -> Phases:
     frequencies = 1000.0 ** -(torch.arange(0, head_width, 2) / head_width)
     angles = positions.float()[:, None] * frequencies
-    return angles.cos(), angles.sin()
+    return angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=-1)
 
 
 def before_the_norm(self: AttentionLayer, x: Tensor, attended: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ def test_every_step_equals_the_authors(name: str) -> None:
 COVERED = (
     "m3.agent.actor_critic.Trunk.unroll",
     "m3.agent.actor_critic.Trunk.burn_in",
-    "m3.world_model.imagination.Imagination.step",
+    "m3.world_model.imagination.Imagination.advance",
+    "m3.world_model.imagination.Imagination.read",
     "m3.world_model.curiosity.Curiosity.step_disagreement",
     "m3.training.components.imagine",
     "m3.training.components.start_imagination",

@@ -8,6 +8,7 @@ from toy_runs import random_steps, toy_agent
 
 from m3.agent.agent import Agent
 from m3.nn.distributions import Uniforms
+from m3.world_model import imagination as imagination_module
 from m3.world_model.imagination import Imagination, ImaginedState, ImaginedStep
 
 CONTEXT, STEPS, BATCH = 2, 5, 3
@@ -105,3 +106,24 @@ def test_the_first_observation_to_act_on_is_the_last_of_the_context(context: int
     state = imagination.start(tokens, actions[:, :-1])
     for name, observed in state.observation.items():
         assert torch.equal(observed, tokens[name][:, -1])
+
+
+@torch.no_grad()
+def test_outcomes_read_together_are_those_of_single_steps() -> None:
+    """Also where the ensemble takes the steps one after the other; the same numbers are behind the same samples."""
+    agent = toy_agent("mixed")
+    tokens, actions = random_steps(agent, BATCH, STEPS)
+    states, steps = imagine(agent, tokens, actions, CONTEXT)
+    for at_once in (2**25, 1):
+        generator = torch.Generator().manual_seed(0)
+        imagination = Imagination(agent.world_model, agent.tokenizer.codebooks, Uniforms(generator))
+        imagined, state = [], states[0]
+        for action in actions[:, CONTEXT - 1 :].unbind(1):
+            outcome, state = imagination.advance(state, action)
+            imagined.append(outcome)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(imagination_module, "_LOGITS_AT_ONCE", at_once)
+            together = imagination.read(imagined)
+        for name, part in together._asdict().items():
+            assert_close(part, torch.stack([getattr(step, name) for step in steps], dim=1))
+    assert all(torch.equal(t, states[-1].tokens[name]) for name, t in state.tokens.items())
