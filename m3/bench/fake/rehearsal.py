@@ -80,11 +80,11 @@ class _InRandomEnvironments(LoadedAgent):
 
 
 def main(benchmark: str, variant: str, precision: Precision) -> None:
-    """Rehearse a benchmark's tiny runs of a variant, two training steps of each part at a time; print what was done."""
+    """Rehearse a benchmark's tiny runs of a variant, eight training steps of each part at a time; print what was done."""
     content = bench_settings(benchmark, variant, precision=precision, size="tiny").model_dump()
     for part in COMPONENTS:
         if content[part] is not None:
-            content[part]["schedule"]["steps_per_epoch"] = 2
+            content[part]["schedule"]["steps_per_epoch"] = 8
     for name, traffic in rehearse(RunSettings.model_validate(content)):
         places = sorted(set(traffic.downloads))
         print(f"{name}: {len(traffic.uploads)} uploads, {traffic.captures} captures, downloads in {places}")
