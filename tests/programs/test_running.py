@@ -67,7 +67,7 @@ def test_a_program_gets_the_documented_arguments_and_its_options(
 def test_results_that_break_the_contract_are_told_and_so_is_their_lack(program: Path, run: Path) -> None:
     settings = settings_of(program, value=float("nan"))
     write_settings(run, settings)
-    assert run_program(run, settings, 2, "cpu") == [f"{run / SCORES}: returns must be finite"]
+    assert run_program(run, settings, 2, "cpu") == [f"{run / SCORES}: returns: 2 of 2 numbers are not finite"]
     program.write_text("")  # ends well and leaves nothing: results of before do not count
     found = run_program(run, settings, 2, "cpu")
     assert [fault.rpartition(": ")[2] for fault in found] == ["no such file; run the command that makes it"] * 2

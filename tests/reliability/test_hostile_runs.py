@@ -108,7 +108,7 @@ def test_what_a_status_shows_cannot_move_a_cursor(tmp_path: Path, capsys: pytest
     from m3.runs.status import RunStatus
 
     note = "\x1b[2J=cmd|' /C calc'!A0\nsecond line\u202e"
-    status = RunStatus(Run("b", "v", "t", 0), "failed", note, 0, 1, None, None, 1, 0.0, 0)
+    status = RunStatus(Run("b", "v", "t", 0), "failed", note, 0, 1, None, None, 1, 0.0, 0, Path())
     assert "\x1b" not in _table([status])
     assert len(_table([status]).splitlines()) == 2
     buffer = io.StringIO()
