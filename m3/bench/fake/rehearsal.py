@@ -80,7 +80,7 @@ class _InRandomEnvironments(LoadedAgent):
 
 
 def main(benchmark: str, variant: str, precision: Precision) -> None:
-    """Rehearse a benchmark's tiny runs of a variant, eight training steps of each part at a time; print what was done."""
+    """Rehearse the tiny runs of a variant, eight training steps of each part at a time; print what was done."""
     content = bench_settings(benchmark, variant, precision=precision, size="tiny").model_dump()
     for part in COMPONENTS:
         if content[part] is not None:
