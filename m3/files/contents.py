@@ -59,7 +59,6 @@ _CONTENTS: dict[str, dict[str, Any]] = {
             "returns": _Numbers("float64", _EVALUATIONS, may_be_empty=True),
             "lengths": _Numbers("int64", _EVALUATIONS, least=1, may_be_empty=True),
         },
-        "processes": {"packages": list},
     },
     DIAGNOSIS_FORMAT: {
         **_IDENTITY,

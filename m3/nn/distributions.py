@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -135,12 +134,15 @@ class IndependentCategoricals:
         assert logits.shape[-1] == sum(sizes)
         self._sizes = tuple(sizes)
         self._logits = side_by_side(logits.float(), sizes)
+        self._computed: Tensor | None = None
         self._reduction = reduction
 
-    @cached_property
+    @property
     def _log_probs(self) -> Tensor:
-        """(..., variables, largest size); samples do without."""
-        return F.log_softmax(self._logits, dim=-1)
+        """(..., variables, largest size), computed when first asked for; samples do without."""
+        if self._computed is None:  # not a cached property, whose lock torch's compiler does not know
+            self._computed = F.log_softmax(self._logits, dim=-1)
+        return self._computed
 
     def sample(self, uniforms: Uniforms, temperature: float = 1.0) -> Tensor:
         """int64 (..., number of variables)."""

@@ -53,7 +53,7 @@ def _of_budget(content: Mapping[str, Any], settings: RunSettings) -> Iterator[st
         if content["agent_steps"] > allowed:
             yield f"agent_steps is {content['agent_steps']}: the run may train on {allowed}"
         return
-    if not content["processes"]["packages"]:
+    if not content.get("processes", {}).get("packages"):
         yield "processes/packages must have a text for each process that trained"
     steps = content["evaluations"]["agent_steps"]
     if (np.diff(steps, prepend=0) < 0).any() or (steps > allowed).any():

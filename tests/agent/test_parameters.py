@@ -76,7 +76,7 @@ def test_parameter_counts_of_the_paper_and_of_simulus_a(
     [
         (["dmc500k", "cartpole-swingup", "m3"], True),
         (["dmc500k", "cartpole-swingup", "tiny"], False),
-        (["toy", "vector", "m3"], False),
+        (["toy", "image", "m3"], False),
     ],
 )
 def test_the_reference_is_shown_beside_agents_that_it_has(

@@ -102,8 +102,8 @@ def test_files_and_runs_stand_side_by_side(file: Path, tmp_path: Path) -> None:
         (HEADER + "Mine,Pong,0,1\n", "line 2: no score"),
         (HEADER + ",Pong,0,1,2\n", "line 2: no method"),
         (HEADER + "Mine,Pong,a,1,2\n", "line 2: seed must be a number, got 'a'"),
-        (HEADER + "Mine,Pong,0.5,1,2\n", "line 2: seed must be a whole number of at least 0, got '0.5'"),
-        (HEADER + "Mine,Pong,0,-1,2\n", "line 2: steps must be a whole number of at least 0, got '-1'"),
+        (HEADER + "Mine,Pong,0.5,1,2\n", "line 2: seed must be a whole number from 0 to 9007199254740992, got '0.5'"),
+        (HEADER + "Mine,Pong,0,-1,2\n", "line 2: steps must be a whole number from 0 to 9007199254740992, got '-1'"),
         (HEADER + "IRIS,Pong,0,1,2\n", "line 2: another method is called 'IRIS' already"),
     ],
 )

@@ -96,7 +96,10 @@ def test_what_goes_wrong_in_a_worker_names_the_environment(tmp_path: Path) -> No
     with make_environments(settings, "Fragile-v0", "test", 2, workers=2) as fragile:
         fragile.reset([0, 1], [0, 1])
         assert len({os.getpid(), *fragile.step([0, 1], np.array([[0], [0]])).rewards}) == 3
-        with pytest.raises(UserError, match=r"^environment 'Fragile-v0' fails: ZeroDivisionError: unstable$"):
+        with pytest.raises(
+            UserError,
+            match=r"^Fragile-v0 fails in a step: ZeroDivisionError: unstable \(fragile_environment.py, line \d+\)$",
+        ):
             fragile.step([0, 1], np.array([[0], [1]]))
         with pytest.raises(UserError, match=r"a worker process of environment 'Fragile-v0' ended with status 7"):
             fragile.step([0], np.array([[2]]))

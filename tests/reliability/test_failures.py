@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,10 +122,11 @@ def test_a_failure_of_other_settings_or_a_damaged_record_does_not_stop_a_run(tmp
 
 @pytest.mark.parametrize("name", ["world_model", "controller"])
 def test_a_loss_that_is_not_finite_is_final_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    def means(component: Component, totals: dict[str, torch.Tensor], epoch: int) -> dict[str, float]:
+    def means(component: Component, names: Sequence[str], totals: torch.Tensor, epoch: int) -> dict[str, float]:
         if component.name == name and epoch == 4:
-            totals = {**totals, "loss": torch.tensor(torch.nan)}
-        return original(component, totals, epoch)
+            totals = totals.clone()
+            totals[list(names).index("loss")] = torch.nan
+        return original(component, names, totals, epoch)
 
     original = Component._means
     monkeypatch.setattr(Component, "_means", means)

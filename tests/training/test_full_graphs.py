@@ -90,7 +90,7 @@ def remembered(memory: Any) -> Any:
     if isinstance(memory, attention.Memory):
         assert memory.cache is not None
         return memory.cache.buffers[..., : memory.position, :]
-    return memory.layers
+    return tuple(memory.layers)
 
 
 def imagined_step(trainer: Trainer) -> Target:

@@ -61,7 +61,7 @@ def test_a_broken_program_ends_in_one_line(own_program: Project) -> None:
     result = own_program.snakemake("--cores", "1", f"{RUN}/scores.h5")
     assert result.returncode != 0
     last = result.stderr.splitlines()[-1]
-    assert last.startswith(f"run_program failed: error: {RUN}/scores.h5: lengths must be at least 1 (log: ")
+    assert last.startswith(f"run_program failed: error: {RUN}/scores.h5: lengths must be at least 1, got 0 (log: ")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_every_discrete_dimension_has_its_table() -> None:
 def test_continuous_dimensions_share_the_table_of_51_values() -> None:
     embedding = action_embedding(ContinuousActions(3), 8, "tokens")
     assert isinstance(embedding, QuantisedActionEmbedding)
-    actions = torch.tensor([[0.5, -0.3, 0.507]])
+    actions = torch.tensor([[0.51, -0.3, 0.507]])
     assert_close(embedding(actions)[0], embedding.table.weight[to_bins(actions[0])])
     assert embedding.table.weight.shape == (51, 8)
     assert torch.equal(*embedding(actions)[0, [0, 2]])
