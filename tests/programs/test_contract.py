@@ -106,7 +106,7 @@ def of_evaluations(**changes: Any) -> Callable[[dict[str, Any]], object]:
         (lambda c: c.pop("evaluations"), "evaluations is missing"),
         (lambda c: c.update(wall_seconds=-1.0), "wall_seconds must be a number of at least 0, got -1.0"),
         (lambda c: c.pop("wall_seconds"), "wall_seconds is missing"),
-        (lambda c: c.pop("processes"), "processes is missing"),
+        (lambda c: c.pop("processes"), "processes/packages must have a text for each process that trained"),
         (
             lambda c: c.update(processes={"packages": []}),
             "processes/packages must have a text for each process that trained",

@@ -22,8 +22,6 @@ class Outcome(NamedTuple):
 
     disturbed: Project
     quiet: Project
-    nodes: set[str]
-    """On which the trainings were at first."""
     lost: Job
     """The job whose node went down."""
     moved_to: str
@@ -41,7 +39,6 @@ def outcome(cluster: Cluster, mishaps: Mishaps, tmp_path_factory: pytest.TempPat
     driver, quiet_driver = start_driver(project, *PROFILE, "runs"), start_driver(quiet, "--cores", "3", "runs")
     try:
         wait_until_all_train(cluster, mishaps, project)
-        nodes = {job.nodes for job in training_jobs(cluster)}
         preempt(cluster)
         wait_until_all_train(cluster, mishaps, project)
         lost = lose_a_node(cluster)
@@ -62,7 +59,7 @@ def outcome(cluster: Cluster, mishaps: Mishaps, tmp_path_factory: pytest.TempPat
         driver.kill()
         quiet_driver.kill()
     slurm_log = (cluster.folder / "slurmctld.log").read_text()
-    return Outcome(project, quiet, nodes, lost, moved_to, cancelled, cluster.jobs(), slurm_log)
+    return Outcome(project, quiet, lost, moved_to, cancelled, cluster.jobs(), slurm_log)
 
 
 def training_jobs(cluster: Cluster) -> list[Job]:
@@ -107,7 +104,7 @@ def test_results_are_those_of_a_quiet_experiment(outcome: Outcome, seed: int) ->
 def test_a_run_has_one_writer_at_a_time_and_goes_on_where_the_last_one_was(outcome: Outcome, seed: int) -> None:
     trained = epochs(outcome.disturbed, seed)
     attempts = [list(lines) for _, lines in groupby(trained, key=lambda epoch: epoch.attempt)]
-    assert len({lines[0].attempt for lines in attempts}) == len(attempts) >= 3  # one after the other
+    assert len({lines[0].attempt for lines in attempts}) == len(attempts) >= 2  # one after the other
     assert all(lines[0].number > 1 for lines in attempts[1:])
     assert attempts[-1][-1].number == EPOCHS
 
@@ -121,8 +118,7 @@ def test_every_disturbance_took_place(outcome: Outcome) -> None:
     assert set(submitted.values()) == {2}  # by the second driver too, while the first one's jobs ran
 
 
-def test_runs_are_on_both_nodes_and_a_job_whose_node_goes_down_goes_on_on_the_other(outcome: Outcome) -> None:
-    assert outcome.nodes == set(NODES)
+def test_a_job_whose_node_goes_down_goes_on_on_the_other(outcome: Outcome) -> None:
     assert {outcome.lost.nodes, outcome.moved_to} == set(NODES)
 
 
