@@ -38,6 +38,7 @@ def write_run(
         "epochs": {name: np.array([1.0, 2.0]) for name in ("epoch", "agent_steps", "seconds")},
         "evaluations": evaluations,
         "processes": {"packages": packages.split("|"), "after_epoch": np.arange(packages.count("|") + 1)},
+        "frames_per_step": 1,
         "wall_seconds": 3.0,
     }
     hdf5.write(folder / "scores.h5", "m3.scores", {**identity, **scores}, origin)
