@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from m3.config.experiment import is_plain
 from m3.config.layers import Layer, validate
 from m3.errors import UserError, escaped, shown
 from m3.reading import MOST_NUMBER
@@ -76,7 +77,7 @@ class Content:
         if not isinstance(tree, Mapping):
             raise self.error(f"{name} must be a group, got {shown(tree)}")
         for key, value in tree.items():
-            if isinstance(value, str) and (escaped(value) != value or set("<>") & set(value)):
+            if isinstance(value, str) and not is_plain(value):
                 raise self.error(f"{name}/{key} must be one line of text without < and >, got {shown(value)}")
         return validate(kind, [Layer(f"{self._path}: {name}", dict(tree))])
 
@@ -121,11 +122,11 @@ class Content:
             return self._text_column(place, values, names, column)
         if values.dtype.kind not in ("b" if column in _TRUTHS else "iuf") or names is not None:
             raise self.error(f"{place} must hold {'truths' if column in _TRUTHS else 'numbers'}, got {values.dtype}")
-        if column in _MAY_BE_NAN:
-            values = np.where(np.isnan(values), 0, values) if values.dtype.kind == "f" else values
-        if not (np.abs(values.astype(float)) <= MOST_NUMBER).all():
+        numbers = values.astype(float)
+        allowed = np.isnan(numbers) if column in _MAY_BE_NAN else False
+        if not (allowed | (np.abs(numbers) <= MOST_NUMBER)).all():
             raise self.error(f"{place} has numbers that are not finite")
-        return np.asarray(tree[column])
+        return values
 
     def _text_column(self, place: str, codes: np.ndarray, names: Any, column: str) -> np.ndarray:
         if codes.dtype.kind != "i" or not isinstance(names, list):
@@ -133,6 +134,6 @@ class Content:
         if codes.min() < 0 or codes.max() >= len(names):
             raise self.error(f"{place} refers to texts that {place}_names does not have")
         for name in names:
-            if escaped(name) != name or (column in _NAMES and set("<>") & set(name)):
+            if escaped(name) != name or (column in _NAMES and not is_plain(name)):
                 raise self.error(f"{place}_names must be texts in one line without markup, got {shown(name)}")
         return np.array(names, dtype=object)[codes]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from m3.analysis.own_runs import OwnRun, read_run
 from m3.analysis.scores import ScoreTable
-from m3.files.names import METRICS, SCORES, SETTINGS
-from m3.files.run_folder import settings_files
+from m3.files.names import METRICS, SCORES
+from m3.files.run_folder import settings_files, settings_name
 
 
 class _Run(NamedTuple):
@@ -94,7 +94,7 @@ def _contradictions(run: _Run, found: OwnRun) -> Iterator[str]:
     if found.changed_software:
         yield f"it was trained by one software after another: {' '.join(sorted(found.changed_software))}"
     resolved = [path.name for path in settings_files(run.folder)]
-    if resolved and SETTINGS.format(hash=run.config_hash[:8]) not in resolved:
+    if resolved and settings_name(run.config_hash) not in resolved:
         yield f"its folder is now of the settings in {resolved[0]}"
 
 

@@ -30,8 +30,9 @@ from m3.analysis.scores import (
     empty,
 )
 from m3.config.experiment import Benchmark as BenchmarkConfig
+from m3.config.experiment import is_plain
 from m3.config.loading import CONFIG_FOLDER, load_benchmark
-from m3.errors import UserError, escaped, shown, unknown_name
+from m3.errors import UserError, shown, unknown_name
 from m3.reading import MOST_NUMBER, open_regular
 
 ALL = ("all",)
@@ -203,8 +204,7 @@ def _rows(path: Path, benchmark: str, methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def _are_texts(column: pd.Series) -> pd.Series:
-    texts = [text for text in column.unique() if isinstance(text, str) and escaped(text) == text]
-    return column.isin([text for text in texts if not set("<>") & set(text)])
+    return column.isin([text for text in column.unique() if isinstance(text, str) and is_plain(text)])
 
 
 def _refuse_rows(path: Path, frame: pd.DataFrame, column: str, bad: pd.Series, kind: str) -> None:

@@ -12,9 +12,14 @@ MOST_SEEDS = 10_000
 """Of one benchmark or group."""
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether a text can stand in pages, tables and comments: it is one line without angle brackets."""
+    return escaped(text) == text and not set("<>") & set(text)
+
+
 def check_label(label: str) -> str:
-    """Return a label that can stand in pages, tables and comments. Raises ValueError for any other."""
-    if not label.strip() or escaped(label) != label or set("<>") & set(label):
+    """Return a label, which is a plain text and not empty. Raises ValueError for any other."""
+    if not label.strip() or not is_plain(label):
         raise ValueError(f"must be one line of text without < and >, got {shown(label)}")
     return label
 

@@ -34,7 +34,12 @@ def checkpoint_folder(folder: Path, settings: RunSettings) -> Path:
 
 def resolved_name(settings: RunSettings) -> str:
     """Return the name of the file with the canonical text in a run's folder. Other settings have another name."""
-    return SETTINGS.format(hash=config_hash(settings)[:8])
+    return settings_name(config_hash(settings))
+
+
+def settings_name(identity: str) -> str:
+    """Return the name of the file of settings that have this hash."""
+    return SETTINGS.format(hash=identity[:8])
 
 
 def read_resolved(path: Path) -> RunSettings:

@@ -67,24 +67,26 @@ def read_jobs() -> dict[str, SlurmJob] | None:
     None where there is no Slurm, or it does not answer.
     """
     command = ["squeue", "--me", "--states=all", "--noheader", "--format=%i|%T|%r|%Z|%k"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
+    answer = _answer(command)
+    if answer is None:
         return None
-    if result.returncode != 0:
-        return None
-    rows = [line.split("|", maxsplit=4) for line in result.stdout.splitlines()]
+    rows = [line.split("|", maxsplit=4) for line in answer.splitlines()]
     return {row[0]: SlurmJob(*row) for row in rows if len(row) == len(SlurmJob._fields)}
 
 
 def recorded_state(number: str) -> str:
     """Ask Slurm's accounting how a job ended; empty where there is none, or it does not know."""
     command = ["sacct", "-X", "--noheader", "--parsable2", "--format=State", f"--jobs={number}"]
+    return ((_answer(command) or "").split() or [""])[0]
+
+
+def _answer(command: list[str]) -> str | None:
+    """Return what a command of Slurm's prints; none where it is missing, fails or does not answer."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return (result.stdout.split() or [""])[0] if result.returncode == 0 else ""
+        return None
+    return result.stdout if result.returncode == 0 else None
 
 
 class RunJobs:

@@ -16,8 +16,9 @@ from m3.config.schema import RunSettings
 from m3.config.yaml_files import read_yaml
 from m3.errors import UserError
 from m3.files.contents import read_returns
-from m3.files.names import ANY_SETTINGS, SCORES, SETTINGS, WEIGHTS
+from m3.files.names import ANY_SETTINGS, SCORES, WEIGHTS
 from m3.files.progress import ProgressRecord, read_progress
+from m3.files.run_folder import settings_name
 from m3.runs.failure import cause_of_failure
 from m3.runs.lease import living_holder
 from m3.runs.slurm_jobs import RunJobs
@@ -117,7 +118,7 @@ def _gpus(benchmark: str) -> int:
 
 def _run_status(run: Run, settings: RunSettings, gpus: int, folder: Path, jobs: RunJobs | None) -> RunStatus:
     identity = config_hash(settings)
-    resolved = (folder / SETTINGS.format(hash=identity[:8])).exists()
+    resolved = (folder / settings_name(identity)).exists()
     progress = read_progress(folder, identity) if resolved else None
     state, note = _state(folder, identity, progress) if resolved else ("waiting", "")
     if resolved and state == "waiting" and jobs is not None:

@@ -55,8 +55,8 @@ class DeviceReplay:
 
     def windows(self, ids: np.ndarray, before: int, length: int, modalities: Iterable[str]) -> Windows:
         """Gather windows, with the observations of the given modalities; see :meth:`Replay.gather`."""
-        if not self.is_copied:
-            self._tables.clear()
+        tables = self._followed()
+        if tables is None:
             batch = self.replay.gather(ids, before, length, modalities)
             observations = {name: upload(values, self.device) for name, values in batch.observations.items()}
             arrays = (batch.actions, batch.rewards, batch.terminated, batch.mask)
@@ -64,7 +64,6 @@ class DeviceReplay:
             return Windows(batch.rows, batch.mask, observations, actions, rewards, terminated, mask)
         rows, present = self.replay.window_rows(ids, before, length)
         slots = upload(np.where(present, rows % self.replay.num_slots, self.replay.num_slots), self.device)
-        tables = self._followed()
         observations = {name: tables[OBSERVATION + name][slots] for name in modalities}
         actions, rewards, terminated = (tables[name][slots] for name in ("actions", "rewards", "terminated"))
         mask = upload(present, self.device)
@@ -72,14 +71,17 @@ class DeviceReplay:
 
     def observations_at(self, rows: np.ndarray, modality: str) -> Tensor:
         """Return one modality's observations of stored rows: rows' shape + (...)."""
-        if not self.is_copied:
-            self._tables.clear()
+        tables = self._followed()
+        if tables is None:
             return upload(self.replay.observations_at(rows, [modality])[modality], self.device)
         slots = upload(rows % self.replay.num_slots, self.device)
-        return self._followed()[OBSERVATION + modality][slots]
+        return tables[OBSERVATION + modality][slots]
 
-    def _followed(self) -> dict[str, Tensor]:
-        """Bring the copy to the replay's state."""
+    def _followed(self) -> dict[str, Tensor] | None:
+        """Bring the copy to the replay's state; none, and none is kept, where there is no room for it."""
+        if not self.is_copied:
+            self._tables.clear()
+            return None
         replay, slots = self.replay, self.replay.num_slots
         if not self._tables or replay.next_row < self._next_row:
             self._tables, self._next_row = {}, 0

@@ -4,34 +4,31 @@ import math
 
 import pytest
 import torch
+from block_cases import BATCH, BLOCK, BLOCKS, PREDICTED, WIDTH, disturbed, random_blocks, random_placeholders
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
 from m3.nn.attention import AttentionLayer, AttentionNet, causal_mask, rotary_phases, rotate
 
-BATCH, BLOCKS, BLOCK, PREDICTED, WIDTH, HEADS = 2, 4, 5, 3, 16, 2
+HEADS = 2
 ROOM = (BLOCKS - 1) * BLOCK + PREDICTED
 
 
 @pytest.fixture
 def net() -> AttentionNet:
     torch.manual_seed(0)
-    net = AttentionNet(3, HEADS, WIDTH, dropout=0.1, tokens_per_block=BLOCK, room=ROOM).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += torch.randn(parameter.shape) * 0.1
-    return net
+    return disturbed(AttentionNet(3, HEADS, WIDTH, dropout=0.1, tokens_per_block=BLOCK, room=ROOM))
 
 
 @pytest.fixture
 def blocks() -> Tensor:
-    return torch.randn(BATCH, BLOCKS, BLOCK, WIDTH, generator=torch.Generator().manual_seed(1))
+    return random_blocks()
 
 
 @pytest.fixture
 def placeholders() -> Tensor:
-    return torch.randn(PREDICTED, WIDTH, generator=torch.Generator().manual_seed(2))
+    return random_placeholders()
 
 
 def asked(placeholders: Tensor, count: int) -> Tensor:

@@ -4,32 +4,27 @@ from dataclasses import replace
 
 import pytest
 import torch
+from block_cases import BATCH, BLOCK, WIDTH, disturbed, random_blocks, random_placeholders
 from torch import Tensor
 from torch.testing import assert_close
 
 from m3.nn.retnet import Memory, RetNet
 
-BATCH, BLOCKS, BLOCK, PREDICTED, WIDTH = 2, 4, 5, 3, 16
-
 
 @pytest.fixture
 def net() -> RetNet:
     torch.manual_seed(0)
-    made = RetNet(3, heads=2, width=WIDTH, dropout=0.1, decay_scales=(2.0, 7.0), tokens_per_block=BLOCK).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():  # biases begin at 0, where none is missed
-            parameter += torch.randn(parameter.shape) * 0.1
-    return made
+    return disturbed(RetNet(3, heads=2, width=WIDTH, dropout=0.1, decay_scales=(2.0, 7.0), tokens_per_block=BLOCK))
 
 
 @pytest.fixture
 def blocks() -> Tensor:
-    return torch.randn(BATCH, BLOCKS, BLOCK, WIDTH, generator=torch.Generator().manual_seed(1))
+    return random_blocks()
 
 
 @pytest.fixture
 def asked() -> Tensor:
-    return torch.randn(PREDICTED, WIDTH, generator=torch.Generator().manual_seed(2)).expand(BATCH, -1, -1)
+    return random_placeholders().expand(BATCH, -1, -1)
 
 
 def trained(net: RetNet, blocks: Tensor, asked: Tensor) -> tuple[Tensor, Memory]:
