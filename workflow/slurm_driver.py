@@ -38,6 +38,7 @@ class Executor(plugin.Executor):
         self._refusals: Counter[Any] = Counter()
         self._missing: set[str] = set()
         self._ended: set[str] = set()
+        self._stuck: set[tuple[str, str]] = set()
         self._told: set[tuple[str, str]] = set()
         if not self.workflow.executor_settings.array_jobs:
             # the plugin refuses to start where the cluster has arrays switched off, also for those who want none
@@ -102,11 +103,16 @@ class Executor(plugin.Executor):
                 yield info
 
     def _tell_what_never_starts(self, active_jobs: Iterable[Any], queue: Mapping[str, SlurmJob]) -> None:
-        """Once for each job and reason."""
+        """Once for each job and reason that stood in the queue twice in a row: the first one is often a passing one."""
+        before, self._stuck = self._stuck, set()
         for info in active_jobs:
             job = queue.get(info.external_jobid)
-            if job is not None and job.never_starts and (job.number, job.reason) not in self._told:
-                self._told.add((job.number, job.reason))
+            if job is None or not job.never_starts:
+                continue
+            found = (job.number, job.reason)
+            self._stuck.add(found)
+            if found in before - self._told:
+                self._told.add(found)
                 self.logger.warning(f"{_name(info.job)}: {job.never_starts}")
 
     def _forgotten(self, active_jobs: Iterable[Any], queue: Mapping[str, SlurmJob]) -> list[Any]:

@@ -136,7 +136,9 @@ def test_accounting_knows_better(driver: Driver, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_job_that_never_starts_is_told_once(driver: Driver, caplog: pytest.LogCaptureFixture) -> None:
-    for reason in ("Priority", "PartitionTimeLimit", "PartitionTimeLimit", "launch failed requeued held"):
+    """Of a reason that Slurm gives at first, and no longer at the next look, nothing is said."""
+    held = "launch failed requeued held"
+    for reason in ("Priority", "PartitionConfig", *["PartitionTimeLimit"] * 3, held, held):
         driver.queue = {"7": SlurmJob("7", "PENDING", reason, "", "")}
         driver.look("7")
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
