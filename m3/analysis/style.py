@@ -15,6 +15,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.typing import LineStyleType
 
+from m3.files.atomic import atomic_file
+
 WIDE = 6.75
 """Inches: the text width of a two-column paper."""
 NARROW = 3.3
@@ -172,12 +174,13 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, folder: Path, name: str, caption: str) -> None:
     """Write ``{name}.pdf`` and ``{name}.png``, the same bytes for the same figure, and its caption, ``{name}.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # the panels have their places, which need not be found again for each file
-    figure.savefig(folder / f"{name}.pdf", metadata=_PDF_METADATA)
-    figure.savefig(folder / f"{name}.png", metadata=_PNG_METADATA)
-    (folder / f"{name}.md").write_text(caption, encoding="utf-8")
+    for kind, metadata in (("pdf", _PDF_METADATA), ("png", _PNG_METADATA)):
+        with atomic_file(folder / f"{name}.{kind}") as file:
+            figure.savefig(file, format=kind, metadata=metadata)
+    with atomic_file(folder / f"{name}.md") as file:
+        file.write(caption.encode())
 
 
 @cache

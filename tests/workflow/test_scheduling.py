@@ -1,5 +1,6 @@
 """Which jobs Snakemake schedules after which change; from its dry runs."""
 
+import base64
 import re
 import shutil
 from collections import Counter
@@ -55,6 +56,30 @@ def test_more_episodes_evaluate_again_without_training(finished: Project) -> Non
     finished.edit("config/own.yaml", "runs:", "final_episodes: 7\nruns:")
     evaluations = Counter(job for job in EVERY_RUN if job.startswith("evaluate"))
     assert finished.scheduled("runs") == evaluations + TARGET
+
+
+def note_as_begun(project: Project, file: Path) -> None:
+    """As a driver that is killed before it notes that the job has ended."""
+    name = base64.b64encode(str(file.relative_to(project.folder)).encode(), b"_-").decode()
+    notes = project.folder / ".snakemake/incomplete"
+    notes.mkdir(exist_ok=True)
+    (notes / name).touch()
+
+
+def test_what_a_killed_driver_did_not_see_end_is_complete(finished: Project) -> None:
+    for file in finished.run_folder("Breakout", 0).iterdir():
+        note_as_begun(finished, file)
+    assert finished.scheduled("runs") == Counter()
+
+
+def test_a_run_whose_settings_a_killed_driver_had_begun_is_trained(finished: Project) -> None:
+    """Snakemake leaves out the jobs after an input that is ancient, is there, and is made again."""
+    run = finished.run_folder("Breakout", 0)
+    for name in ("weights.safetensors", "metrics.h5", "scores.h5"):
+        (run / name).unlink()
+    [settings] = run.glob("resolved-*.yaml")
+    note_as_begun(finished, settings)
+    assert finished.scheduled("runs") == Counter({"train Breakout 0": 1, "evaluate Breakout 0": 1}) + TARGET
 
 
 def test_a_new_seed_and_a_new_game_schedule_just_their_runs(finished: Project) -> None:
