@@ -1,12 +1,14 @@
 """Open a run's dataset.h5 in Minari: python examples/open_in_minari.py RUN/dataset.h5.
 
-Minari reads folders. The dataset becomes one, beside the file: dataset-minari/data. Observations are dictionaries.
+Minari reads folders. The dataset becomes one, beside the file: dataset-minari/data. Actions have the
+environment's own space. Observations are dictionaries of modalities.
 """
 
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import minari
@@ -15,10 +17,21 @@ from gymnasium import spaces
 from minari.serialization import serialize_space
 
 
-def box(values: h5py.Dataset) -> spaces.Box:
-    """A space that holds every value of this shape and type."""
-    bounds = np.iinfo(values.dtype) if values.dtype.kind in "iu" else None
-    low, high = (bounds.min, bounds.max) if bounds else (-np.inf, np.inf)
+def action_space(low: np.ndarray, high: np.ndarray) -> spaces.Space[Any]:
+    """The environment's own space, from its smallest and largest action."""
+    if low.dtype.kind == "f":
+        return spaces.Box(low, high, dtype=low.dtype.type)
+    sizes = high.astype(np.int64) - low + 1
+    if low.shape:
+        return spaces.MultiDiscrete(sizes, dtype=low.dtype.type, start=low)
+    return spaces.Discrete(int(sizes), start=int(low))
+
+
+def observation_space(values: h5py.Dataset, bounds: h5py.Group) -> spaces.Box:
+    """A space with the environment's own bounds of tokens; images and vectors have those of their type."""
+    if "low" in bounds:
+        return spaces.Box(bounds["low"][()], bounds["high"][()], dtype=values.dtype.type)
+    low, high = (0, 255) if values.dtype == np.uint8 else (-np.inf, np.inf)
     return spaces.Box(low, high, values.shape[1:], values.dtype)
 
 
@@ -27,14 +40,17 @@ def open_in_minari(path: Path) -> minari.MinariDataset:
     folder = path.with_name(f"{path.stem}-minari") / "data"
     folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(path) as file:
-        episode = file["episode_0"]
-        observations = spaces.Dict({name: box(values) for name, values in episode["observations"].items()})
+        bounds = file["spaces"]
+        observations = {
+            name: observation_space(values, bounds["observations"][name])
+            for name, values in file["episode_0/observations"].items()
+        }
         metadata = {
             "dataset_id": f"m3/{file.attrs['benchmark']}/{file.attrs['task'].lower()}-v{file.attrs['seed']}",
             "data_format": "hdf5",
             "jpeg_encoding": False,  # pictures are stored without loss
-            "observation_space": serialize_space(observations),
-            "action_space": serialize_space(box(episode["actions"])),
+            "observation_space": serialize_space(spaces.Dict(observations)),
+            "action_space": serialize_space(action_space(bounds["actions/low"][()], bounds["actions/high"][()])),
             "total_episodes": int(file.attrs["total_episodes"]),
             "total_steps": int(file.attrs["total_steps"]),
             "minari_version": minari.__version__,

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from m3.environments.own_values import OwnValues, agents_values
 from m3.specs import ActionSpec, Observation, ObservationSpec
 
 Mode = Literal["train", "test"]
@@ -28,6 +29,11 @@ class Environment(ABC):
     frames_per_step: int = 1
     action_names: tuple[str, ...] = ()
     """Of a plain discrete action space, in order, where its actions have names."""
+
+    @property
+    def own(self) -> OwnValues:
+        """The simulator's own actions and observations: those of the agent, unless a subclass says otherwise."""
+        return agents_values(self.action_spec, self.observation_spec)
 
     @abstractmethod
     def reset(self, seed: int | None = None) -> Observation:

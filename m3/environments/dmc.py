@@ -10,8 +10,9 @@ import numpy as np
 
 from m3.config.simulators import DmcEnvironment, EnvironmentSettings
 from m3.environments.base import Environment, Mode, Step
+from m3.environments.own_values import OwnObservations, OwnValues, ScaledActions
 from m3.errors import unknown_name
-from m3.specs import ContinuousActions, ModalitySpec, Observation, ObservationSpec
+from m3.specs import ModalitySpec, Observation, ObservationSpec
 
 
 @contextmanager
@@ -87,12 +88,20 @@ class ControlTask(Environment):
         self._steps = 0
         self._renderer: OffscreenRenderer | None = None
         range_ = self._env.action_spec()
-        self._low, self._high = range_.minimum, range_.maximum
+        low, high = (
+            np.broadcast_to(bound, range_.shape).astype(np.float64) for bound in (range_.minimum, range_.maximum)
+        )
+        self._to_action = ScaledActions(low, high, np.float64)
         # Also the reset without which the suite refuses the first step after set_state.
-        size = self.reset()["vector"].size
-        self.observation_spec = ObservationSpec({"vector": ModalitySpec((size,), "float32")})
-        self.action_spec = ContinuousActions(range_.shape[0])
+        shown = self._env.reset().observation
+        self.observation_spec = ObservationSpec({"vector": ModalitySpec(_flatten(shown)["vector"].shape, "float32")})
+        self._parts = [f"{name}: float64 {np.shape(value)}" for name, value in shown.items()]
+        self.action_spec = self._to_action.spec
         self.frames_per_step = settings.action_repeat
+
+    @property
+    def own(self) -> OwnValues:
+        return OwnValues(self._to_action, OwnObservations(self.observation_spec, parts={"vector": self._parts}))
 
     def reset(self, seed: int | None = None) -> Observation:
         if seed is not None:
@@ -101,7 +110,7 @@ class ControlTask(Environment):
         return _flatten(self._env.reset().observation)
 
     def step(self, action: np.ndarray) -> Step:
-        scaled = self._low + (np.asarray(action, np.float64) + 1) / 2 * (self._high - self._low)
+        scaled = self._to_action(action)
         reward = 0.0
         for _ in range(self._repeat):
             result = self._env.step(scaled)

@@ -13,7 +13,8 @@ import numpy as np
 
 from m3.config.simulators import EnvironmentSettings, GymnasiumEnvironment
 from m3.environments.base import Environment, Mode, Step
-from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
+from m3.environments.gymnasium_spaces import ObservationMap, action_map
+from m3.environments.own_values import OwnValues
 from m3.errors import UserError, shown, unknown_name
 from m3.python_files import execute
 from m3.reading import MOST_NUMBER
@@ -41,7 +42,7 @@ def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
 
 
 class GymnasiumAdapter(Environment):
-    """A Gymnasium environment with its own rewards, ends and limits; spaces as in ``ObservationMap`` and ``ActionMap``.
+    """A Gymnasium environment with its own rewards, ends and limits; ``ObservationMap`` and ``action_map`` map spaces.
 
     Gymnasium has no way to save an environment. The state is therefore the way to get there: the seed of the episode
     and the actions since, which ``set_state`` plays again. That is exact where an episode follows from its seed and its
@@ -61,7 +62,7 @@ class GymnasiumAdapter(Environment):
         try:
             clip = settings.outside == "clip"
             self._to_modalities = ObservationMap(self._env.observation_space, settings.image_size, clip)
-            self._to_action = ActionMap(self._env.action_space)
+            self._to_action = action_map(self._env.action_space)
         except UserError as error:
             self._env.close()
             raise UserError(f"{task}: {error}") from error
@@ -69,6 +70,10 @@ class GymnasiumAdapter(Environment):
         self.action_spec = self._to_action.spec
         names = self._env.get_wrapper_attr("action_names") if self._env.has_wrapper_attr("action_names") else ()
         self.action_names = tuple(map(str, names)) if isinstance(names, tuple | list) else ()
+
+    @property
+    def own(self) -> OwnValues:
+        return OwnValues(self._to_action, self._to_modalities.own)
 
     def reset(self, seed: int | None = None) -> Observation:
         if seed is not None:

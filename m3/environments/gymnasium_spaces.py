@@ -8,17 +8,10 @@ import numpy as np
 from gymnasium import spaces
 from PIL import Image
 
+from m3.environments.own_values import OwnActions, OwnObservations, ScaledActions, ShiftedActions
 from m3.errors import UserError, shown
 from m3.reading import MOST_NUMBER
-from m3.specs import (
-    ActionSpec,
-    ContinuousActions,
-    DiscreteActions,
-    Modality,
-    ModalitySpec,
-    Observation,
-    ObservationSpec,
-)
+from m3.specs import Modality, ModalitySpec, Observation, ObservationSpec
 
 MAX_VOCABULARY = 65_536
 """More values than this are no vocabulary that a model could learn."""
@@ -35,10 +28,16 @@ class _Input(NamedTuple):
     modality: Modality
     spec: ModalitySpec
     convert: Callable[[Any], np.ndarray]
-    shape: tuple[int, ...]
+    space: spaces.Space[Any]
     low: np.ndarray
     high: np.ndarray
     """The smallest and largest values that the space allows, of its shape."""
+
+    @property
+    def text(self) -> str:
+        """Its place, type and shape in words."""
+        place = "/".join(map(str, self.path)) or "all"
+        return f"{place}: {self.space.dtype} {self.space.shape}"
 
 
 class ObservationMap:
@@ -72,6 +71,20 @@ class ObservationMap:
             }
         )
 
+    @property
+    def own(self) -> OwnObservations:
+        """What the tokens are in the space, and which parts of it each modality has."""
+        low: dict[str, np.ndarray] = {}
+        high: dict[str, np.ndarray] = {}
+        parts: dict[str, list[str]] = {}
+        for name, spec in self.spec.modalities.items():
+            inputs = [source for source in self._inputs if source.modality == name]
+            parts[name] = [source.text for source in inputs]
+            if spec.vocabularies:
+                low[name] = _together([(source.low, source.spec) for source in inputs])
+                high[name] = _together([(source.high, source.spec) for source in inputs])
+        return OwnObservations(self.spec, low, high, parts)
+
     def __call__(self, observation: Any) -> Observation:
         """Turn one observation into modalities.
 
@@ -92,8 +105,9 @@ class ObservationMap:
             value = np.asarray(observation)
         except (LookupError, TypeError, ValueError) as error:
             raise UserError(f"{where} is missing: {shown(observation)}") from error
-        if value.shape != source.shape or value.dtype.kind not in "biuf":
-            raise UserError(f"{where} is {value.dtype} {value.shape}, where its space has the shape {source.shape}")
+        shape = source.space.shape
+        if value.shape != shape or value.dtype.kind not in "biuf":
+            raise UserError(f"{where} is {value.dtype} {value.shape}, where its space has the shape {shape}")
         if value.dtype.kind == "f" and not (np.abs(value) <= MOST_NUMBER).all():
             bad = value[~(np.abs(value) <= MOST_NUMBER)].flat[0]
             raise UserError(f"{where} has the value {bad}, which no network can read")
@@ -113,44 +127,26 @@ class ObservationMap:
         )
 
 
-class ActionMap:
-    """Turns actions into those of a Discrete, MultiDiscrete, MultiBinary or bounded float Box space."""
+def action_map(space: spaces.Space[Any]) -> OwnActions:
+    """Return how actions become those of a Discrete, MultiDiscrete, MultiBinary or bounded float Box space.
 
-    spec: ActionSpec
-
-    def __init__(self, space: spaces.Space[Any]) -> None:
-        """Raises UserError for any other space, naming it."""
-        self._space = space
-        if isinstance(space, spaces.Box) and space.dtype.kind == "f" and space.is_bounded():
-            self.spec = ContinuousActions(int(np.prod(space.shape)))
-        elif isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-            _, sizes = _integers(space)
-            self.spec = DiscreteActions(tuple(int(size) for size in sizes.flat))
-        else:
-            raise UserError(
-                f"unsupported action space {space}: it must be Discrete, MultiDiscrete, MultiBinary or a bounded Box"
-            )
-        count = sum(self.spec.sizes) if isinstance(self.spec, DiscreteActions) else self.spec.dimensions
-        if not 0 < count <= MAX_ACTIONS:
-            raise UserError(f"unsupported action space {shown(space)}: {count} actions, of 1 to {MAX_ACTIONS} possible")
-
-    def __call__(self, action: np.ndarray) -> Any:
-        space = self._space
-        if isinstance(space, spaces.Box):
-            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-            return (low + (action.reshape(space.shape) + 1) / 2 * (high - low)).astype(space.dtype)
-        smallest, _ = _integers(space)
-        value = (action.reshape(smallest.shape) + smallest).astype(space.dtype)
-        return value[()] if isinstance(space, spaces.Discrete) else value
-
-    def inverse(self, action: Any) -> np.ndarray:
-        """Return the action (A,) that becomes one of the space."""
-        space = self._space
-        if isinstance(space, spaces.Box):
-            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-            return ((np.asarray(action) - low) / (high - low) * 2 - 1).ravel().clip(-1, 1).astype(np.float32)
-        smallest, _ = _integers(space)
-        return (np.asarray(action, np.int64) - smallest).ravel()
+    Raises:
+        UserError: it is another space, which the message names.
+    """
+    actions: OwnActions
+    if isinstance(space, spaces.Box) and space.dtype.kind == "f" and space.is_bounded():
+        actions = ScaledActions(space.low, space.high, np.float32)
+    elif isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        smallest, sizes = _integers(space)
+        actions = ShiftedActions(*(np.asarray(bound, space.dtype) for bound in (smallest, smallest + sizes - 1)))
+    else:
+        raise UserError(
+            f"unsupported action space {space}: it must be Discrete, MultiDiscrete, MultiBinary or a bounded Box"
+        )
+    count = sum(actions.spec.sizes) if isinstance(actions, ShiftedActions) else actions.spec.dimensions
+    if not 0 < count <= MAX_ACTIONS:
+        raise UserError(f"unsupported action space {shown(space)}: {count} actions, of 1 to {MAX_ACTIONS} possible")
+    return actions
 
 
 def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -179,7 +175,7 @@ def _input(path: tuple[str | int, ...], space: spaces.Space[Any], image_size: in
             raise _unsupported(path, space, f"{size} floats are as many tokens, at most {MAX_VECTOR}")
         spec = ModalitySpec((size,), "float32")
         convert = partial(np.ravel, order="C")
-        return _Input(path, Modality.VECTOR, spec, convert, space.shape, space.low, space.high)
+        return _Input(path, Modality.VECTOR, spec, convert, space, space.low, space.high)
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
         return _integer_input(path, space)
     raise _unsupported(path, space, "only Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple can be read")
@@ -209,7 +205,7 @@ def _image_input(path: tuple[str | int, ...], space: spaces.Box, size: int) -> _
         return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
     spec = ModalitySpec((3, size, size), "uint8")
-    return _Input(path, Modality.IMAGE, spec, convert, space.shape, space.low, space.high)
+    return _Input(path, Modality.IMAGE, spec, convert, space, space.low, space.high)
 
 
 def _integer_input(path: tuple[str | int, ...], space: Any) -> _Input:
@@ -228,7 +224,7 @@ def _integer_input(path: tuple[str | int, ...], space: Any) -> _Input:
     def convert(value: np.ndarray) -> np.ndarray:
         return (value.astype(np.int64) - smallest).reshape(shape)
 
-    return _Input(path, modality, spec, convert, tuple(space.shape), *bounds)
+    return _Input(path, modality, spec, convert, space, *bounds)
 
 
 def _integers(space: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -254,6 +250,11 @@ def _joined(specs: list[ModalitySpec]) -> ModalitySpec:
     vocabularies = tuple(max(column) for column in zip(*(spec.vocabularies for spec in specs), strict=True))
     dtype = _token_dtype(vocabularies) if vocabularies else specs[0].dtype
     return ModalitySpec(shape, dtype, vocabularies)
+
+
+def _together(bounds: list[tuple[np.ndarray, ModalitySpec]]) -> np.ndarray:
+    """Join a bound of several inputs as their tokens are joined, in int64."""
+    return np.concatenate([np.reshape(bound, spec.shape) for bound, spec in bounds]).astype(np.int64)
 
 
 def _token_dtype(vocabularies: tuple[int, ...]) -> str:

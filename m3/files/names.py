@@ -35,5 +35,5 @@ WEIGHTS_FORMAT = "m3.weights"
 METRICS_FORMAT = "m3.metrics"
 SCORES_FORMAT = "m3.scores"
 DIAGNOSIS_FORMAT = "m3.diagnosis"
-DATASET_FORMAT = "m3.dataset"
+DATASET_FORMAT, DATASET_VERSION = "m3.dataset", 2
 CHECKPOINT_FORMAT = "m3.checkpoint"

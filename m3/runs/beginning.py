@@ -1,18 +1,23 @@
 """What a run starts from, if its settings say so: parts of other agents, and the episodes of a dataset."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from m3.agent.agent import Agent
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
+from m3.environments import make_environment
+from m3.environments.own_values import OwnValues
 from m3.errors import UserError, unknown_name
 from m3.files import hdf5
-from m3.files.names import DATASET_FORMAT
+from m3.files.names import DATASET_FORMAT, DATASET_VERSION
 from m3.hub.places import weights_file
+from m3.nn.actions import ACTION_BINS, to_values
 from m3.runs.weights import load_weights
 from m3.specs import ActionSpec, DiscreteActions, ObservationSpec
 from m3.training.trainer import Trainer
@@ -23,7 +28,10 @@ _MODULES = {"tokenizer": "tokenizer.", "world_model": "world_model.", "controlle
 
 
 class Episode(NamedTuple):
-    """T steps: observations by modality (T + 1, ...), actions (T, A), rewards, terminations and truncations (T,)."""
+    """T steps: observations by modality (T + 1, ...), actions (T, A), rewards, terminations and truncations (T,).
+
+    Observations and actions are the agent's. In a file, they are the environment's.
+    """
 
     observations: Mapping[str, np.ndarray]
     actions: np.ndarray
@@ -71,15 +79,57 @@ def _episodes(settings: RunSettings, observations: ObservationSpec, actions: Act
     assert settings.dataset is not None
     if settings.dataset.startswith(MINARI):
         return _of_minari(settings, observations, actions)
-    return _of_file(Path(settings.dataset))
+    with closing(make_environment(settings.environment, settings.task, "train")) as environment:
+        own = environment.own
+    return _of_file(Path(settings.dataset), own)
 
 
-def _of_file(path: Path) -> Iterator[Episode]:
-    """Read the episodes in a file of ``python -m m3 dataset``, oldest first."""
-    content, _ = hdf5.read(path, DATASET_FORMAT)
+def _of_file(path: Path, own: OwnValues) -> Iterator[Episode]:
+    """Read the episodes in a file of ``python -m m3 dataset``, oldest first, in an environment of these values."""
+    content, _ = hdf5.read(path, DATASET_FORMAT, DATASET_VERSION)
+    _refuse_other_spaces(path, content["spaces"], own)
     for index in range(content["total_episodes"]):
-        episode = content[f"episode_{index}"]
-        yield Episode(**{name: episode[name] for name in Episode._fields})
+        stored = content[f"episode_{index}"]
+        episode = Episode(**{name: stored[name] for name in Episode._fields})
+        yield episode._replace(
+            observations=own.observations.inverse(episode.observations),
+            actions=own.actions.inverse(episode.actions, _agents_choices()),
+        )
+
+
+def _refuse_other_spaces(path: Path, spaces: Mapping[str, Any], own: OwnValues) -> None:
+    """Raise UserError where a file's own values have other names, ranges or types than those of the task."""
+    names = list(own.observations.spec.modalities)
+    if spaces["observations"].keys() != set(names):
+        given = ", ".join(sorted(spaces["observations"]))
+        raise UserError(
+            f"dataset: {path} is of another task: its observations differ: {given}, where the task has "
+            f"{', '.join(names)}"
+        )
+    for name in names:
+        given, expected = _range(spaces["observations"][name]), _range(own.observations.bounds.get(name, ()))
+        if given != expected:
+            raise UserError(
+                f"dataset: {path} is of another task: its observations differ: {name} {given}, where the task has "
+                f"{expected}"
+            )
+    given, expected = _range(spaces["actions"]), _range((own.actions.low, own.actions.high))
+    if given != expected:
+        raise UserError(
+            f"dataset: {path} is of another task: its actions differ: {given}, where the task takes {expected}"
+        )
+
+
+def _range(bounds: Mapping[str, np.ndarray] | tuple[np.ndarray, ...]) -> str:
+    """Word smallest and largest values, exactly."""
+    if isinstance(bounds, Mapping):
+        bounds = tuple(bounds[name] for name in ("low", "high") if name in bounds)
+    return " to ".join(f"{bound.dtype} {bound.tolist()}" for bound in bounds) or "of any value"
+
+
+def _agents_choices() -> np.ndarray:
+    """Return the values of continuous actions that an agent on the CPU chooses from, float32 (51,), ascending."""
+    return to_values(torch.arange(ACTION_BINS)).numpy()
 
 
 def _of_minari(settings: RunSettings, observations: ObservationSpec, actions: ActionSpec) -> Iterator[Episode]:
@@ -89,7 +139,7 @@ def _of_minari(settings: RunSettings, observations: ObservationSpec, actions: Ac
     try:
         import minari
 
-        from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
+        from m3.environments.gymnasium_spaces import ObservationMap, action_map
     except ModuleNotFoundError as error:
         raise UserError(f"dataset: {settings.dataset} needs {error.name}: pip install 'minari[hdf5]'") from error
     known = minari.list_local_datasets()
@@ -97,7 +147,7 @@ def _of_minari(settings: RunSettings, observations: ObservationSpec, actions: Ac
         raise UserError(f"dataset: {unknown_name('Minari dataset', name, known)}; `minari download {name}` gets one")
     dataset = minari.load_dataset(name)
     to_modalities = ObservationMap(dataset.observation_space, getattr(settings.environment, "image_size", 64))
-    to_actions = ActionMap(dataset.action_space)
+    to_actions = action_map(dataset.action_space)
     if to_modalities.spec != observations or to_actions.spec != actions:
         raise UserError(f"dataset: {settings.dataset} is of another task: its observations or actions differ")
     for episode in dataset.iterate_episodes():
@@ -105,7 +155,7 @@ def _of_minari(settings: RunSettings, observations: ObservationSpec, actions: Ac
         frames = [to_modalities(_at(episode.observations, index)) for index in range(steps + 1)]
         yield Episode(
             {modality: np.stack([frame[modality] for frame in frames]) for modality in observations.modalities},
-            np.stack([to_actions.inverse(_at(episode.actions, index)) for index in range(steps)]),
+            to_actions.inverse(episode.actions, _agents_choices()),
             episode.rewards,
             episode.terminations,
             episode.truncations,
@@ -128,6 +178,8 @@ def _store(replay: Replay, episode: Episode, observations: ObservationSpec, acti
     valid = np.shape(episode.actions) == (steps, *actions.shape)
     if valid and isinstance(actions, DiscreteActions):
         valid = bool(((episode.actions >= 0) & (episode.actions < np.array(actions.sizes))).all())
+    elif valid and not np.isfinite(episode.actions).all():
+        raise UserError(f"dataset: {name} has actions that are not finite")
     if not valid:
         raise UserError(f"dataset: {name} is of another task: its actions differ")
     for index in range(steps):

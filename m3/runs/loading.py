@@ -24,6 +24,7 @@ from m3.agent.policy import Policy
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
 from m3.environments import Environment, Mode, make_environment
+from m3.environments.own_values import OwnValues
 from m3.errors import UserError
 from m3.files.names import CHECKPOINTS, WEIGHTS
 from m3.files.run_folder import read_settings
@@ -112,6 +113,8 @@ class Checkpoint(NamedTuple):
     trainer: dict[str, Any]
     """State of the trainer, as arrays and plain values."""
     frames_per_step: int
+    own: OwnValues
+    """How its environment's actions and observations differ from the agent's."""
 
 
 def newest_checkpoint(run: Path, own_code: Sequence[Path | str] = ()) -> Checkpoint:
@@ -123,12 +126,12 @@ def newest_checkpoint(run: Path, own_code: Sequence[Path | str] = ()) -> Checkpo
     settings = read_settings(run)
     refuse_unnamed_code(settings, own_code, run)
     with closing(make_environment(settings.environment, settings.task, "train")) as environment:
-        replay = new_replay(settings, environment)
+        replay, own = new_replay(settings, environment), environment.own
     state = checkpoints_of(run, settings).load_latest(replay)
     if state is None:
         raise UserError(f"{run} has no checkpoint: train it first")
     with understood(run):
-        return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step)
+        return Checkpoint(settings, replay, state["trainer"], environment.frames_per_step, own)
 
 
 def load(path: Path | str, device: str = "cpu", own_code: Sequence[Path | str] = ()) -> LoadedAgent:

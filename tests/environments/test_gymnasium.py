@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
+from m3.environments.gymnasium_spaces import ObservationMap, action_map
 from m3.errors import UserError
 from m3.specs import ContinuousActions, DiscreteActions, ModalitySpec
 
@@ -233,7 +233,7 @@ def test_unsupported_observations_are_named(space, message):
     ids=str,
 )
 def test_actions_reach_the_environment_as_it_expects_them(space, spec, action, expected):
-    mapped = ActionMap(space)
+    mapped = action_map(space)
     assert mapped.spec == spec
     given = mapped(np.array(action, spec.dtype))
     assert space.contains(given)
@@ -247,7 +247,7 @@ def test_actions_reach_the_environment_as_it_expects_them(space, spec, action, e
 )
 def test_unsupported_actions_are_named(space):
     with pytest.raises(UserError, match=rf"unsupported action space {type(space).__name__}"):
-        ActionMap(space)
+        action_map(space)
 
 
 def test_an_environment_with_an_unsupported_space_names_its_task(make):

@@ -17,7 +17,7 @@ from toy_runs import toy_settings
 from m3.config.experiment import Tracking
 from m3.config.simulators import DmcEnvironment, GymnasiumEnvironment
 from m3.environments import Environment, make_environment
-from m3.environments.gymnasium_spaces import ActionMap, ObservationMap
+from m3.environments.gymnasium_spaces import ObservationMap, action_map
 from m3.errors import UserError
 from m3.runs.requirements import refuse_batches_without_data
 from m3.runs.tracking import make_tracker
@@ -161,7 +161,7 @@ def test_spaces_without_entries_are_refused(space: spaces.Space[Any]) -> None:
 )
 def test_spaces_of_too_many_actions_or_none_are_refused(space: spaces.Space[Any]) -> None:
     with pytest.raises(UserError, match=r"actions, of 1 to 65536 possible"):
-        ActionMap(space)
+        action_map(space)
 
 
 STEPS: list[tuple[tuple[Any, ...], str]] = [

@@ -2,15 +2,19 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import minari
 import numpy as np
 import pytest
+from gymnasium import spaces
+from minari.serialization import deserialize_space, serialize_space
 from toy_runs import toy_settings, train_in_folder
 
 from m3.cli import main
@@ -50,6 +54,27 @@ def test_minari_returns_the_episodes_that_were_collected(run: Path) -> None:
             for name in ("actions", "rewards", "terminations", "truncations"):
                 np.testing.assert_array_equal(getattr(episode, name), stored[name][()])
             assert episode.terminations.tolist() == [False] * 9 + [True]
+            assert all(dataset.action_space.contains(action) for action in episode.actions)
+            for name, values in episode.observations.items():
+                assert all(dataset.observation_space[name].contains(value) for value in values)
+    assert dataset.action_space == spaces.Discrete(4)
+    assert dataset.observation_space["token"] == spaces.Box(0, 4, (2,), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("space", "low", "high"),
+    [
+        (spaces.Discrete(3, start=-1), np.int64(-1), np.int64(1)),
+        (spaces.MultiDiscrete([3, 2], start=[5, -4]), np.array([5, -4]), np.array([7, -3])),
+        (spaces.Box(-2, 2, (1,)), np.float32([-2]), np.float32([2])),
+    ],
+    ids=str,
+)
+def test_minari_gets_the_environments_own_action_space(
+    space: spaces.Space[Any], low: np.ndarray, high: np.ndarray
+) -> None:
+    made = runpy.run_path(str(ROOT / "examples" / "open_in_minari.py"))["action_space"]
+    assert made(low, high) == space == deserialize_space(serialize_space(made(low, high)))
 
 
 def documented_commands() -> list[str]:
