@@ -1,4 +1,5 @@
-# make quickstart | test | test-all | slurm-test | slurm-rehearsal | gpu-report | lint | agents | site | package | lock | schemas
+# make quickstart | test | test-all | slurm-test | slurm-rehearsal | learning-check | gpu-report | lint | agents | site |
+# make package | lock | schemas
 #
 # Everything is installed into .venv, once for each content of requirements.lock.
 #   make quickstart PYTHON=/path/to/python3.12    another Python than the first of python3, python3.11, ... that is >= 3.11
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --dist loadgroup --durations 10 --ignore tests/slurm
 
-.PHONY: help setup quickstart test test-all slurm-test slurm-rehearsal gpu-report lint agents site package lock schemas
+.PHONY: help setup quickstart test test-all slurm-test slurm-rehearsal learning-check gpu-report lint agents site package lock schemas
 
 help:
 	@echo "make quickstart   train tiny runs of all three benchmarks on the CPU, up to figures and tables (minutes)"
@@ -29,6 +30,7 @@ help:
 	@echo "make test-all     run all tests but those of Slurm"
 	@echo "make slurm-test   run the tests on a Slurm of this machine (root; Debian packages slurm-wlm and munge)"
 	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (half an hour)"
+	@echo "make learning-check   train small agents on two tasks, and compare what they learn with earlier seeds (20 minutes on 2 cores)"
 	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, 20 minutes of training, into build/gpu-report"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
@@ -70,6 +72,9 @@ slurm-test: $(INSTALLED)
 
 slurm-rehearsal: $(INSTALLED)
 	$(BIN)/python -m pytest --capture no tests/slurm/rehearsal.py
+
+learning-check: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/m3 learning-check
 
 gpu-report: $(INSTALLED)
 	$(BIN)/python -m m3 gpu-report build/gpu-report

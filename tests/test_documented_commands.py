@@ -54,7 +54,7 @@ NEEDS = {
         r"snakemake --cores 1 perceptual_weights",
     ),
     "the package minigrid": (r"examples/minigrid",),
-    "hours": (r"snakemake .*config/cpu_\w+\.yaml", r"make agents"),
+    "hours": (r"snakemake .*config/cpu_\w+\.yaml", r"make (agents|learning-check)", r"m3 learning-check"),
     "nothing, as it is a test": (r"python -m pytest", r"make test(-all)?$"),
     "a browser": (r"tensorboard ",),
 }

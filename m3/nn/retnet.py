@@ -87,11 +87,12 @@ class RetentionLayer(nn.Module):
         """
         start = 0 if context_outputs else layout.context_tokens
         packed = self.qkvg_proj(self.norm1(x)).unflatten(-1, (4, self.heads, -1))
-        turned = retention.rotate(packed[:, :, :3], layout.phases)
+        qkv, gates = packed.split((3, 1), dim=2)  # whose gradients are joined, where those of slices would be added up
+        turned = retention.rotate(qkv, layout.phases)
         with full_precision(x.device):
             retained, memory = self._retain(turned, layout, causal, initial)
         normed = F.layer_norm(self._drop(retained[:, start:]), retained.shape[-1:], eps=1e-6)
-        gated = F.silu(packed[:, start:, 3]) * normed.to(packed.dtype)
+        gated = F.silu(gates.squeeze(2)[:, start:]) * normed.to(packed.dtype)
         x = x[:, start:] + self._drop(self.out_proj(gated.flatten(-2)))
         hidden = self._drop(F.silu(self.linear1(self.norm2(x))))
         return x + self._drop(self.linear2(hidden)), memory

@@ -42,5 +42,3 @@ def be_deterministic(device: torch.device, also_on_gpu: bool = False) -> None:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    # Otherwise torch fills all new memory with NaN, which finds faults but takes a tenth of a small step's time.
-    torch.utils.deterministic.fill_uninitialized_memory = False

@@ -13,6 +13,8 @@ from m3.errors import UserError
 SETTINGS = CraftaxEnvironment(family="craftax")
 TASK = "Craftax-Symbolic-v1"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def games() -> VectorEnvironment:

@@ -77,6 +77,7 @@ print(agent.act(observation).tolist())
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_was_pushed_is_loaded_watched_and_evaluated_elsewhere(
     run: Path, server: Hub, tmp_path: Path
 ) -> None:

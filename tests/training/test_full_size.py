@@ -59,6 +59,7 @@ def made_up_replay(observations: ObservationSpec, actions: ActionSpec, context_l
     return replay
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "task", "observations", "actions"),
     [

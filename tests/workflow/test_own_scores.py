@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from projects import Project
 
 EXPERIMENT = """\
@@ -21,6 +22,7 @@ SCORES = "method,task,seed,steps,score\n" + "".join(
 )
 
 
+@pytest.mark.slow
 def test_my_method_is_in_the_figures_and_tables_without_training(real_project: Project) -> None:
     folder = real_project.folder
     (folder / "config/compare.yaml").write_text(EXPERIMENT)

@@ -41,6 +41,7 @@ def own_program(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_program_is_trained_and_shown_as_a_variant_is(own_program: Project) -> None:
     assert own_program.scheduled("runs") == {"resolve image 0": 1, "resolve image 1": 1} | {
         f"run_program image {seed}": 1 for seed in (0, 1)
