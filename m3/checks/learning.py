@@ -79,7 +79,7 @@ def learned(run: Path) -> float:
     return float(sum(episodes.mean() for episodes in returns) / len(returns))
 
 
-def compare(reached: Mapping[str, Mapping[int, float]], bands: Path = BANDS) -> list[Comparison]:
+def compare(reached: Mapping[str, Mapping[int, float]], bands: Path) -> list[Comparison]:
     """Set new runs beside the stored ones. Raises UserError where a seed is one of those: it would be the same run."""
     stored = json.loads(bands.read_text(encoding="utf-8"))
     for task, values in reached.items():
@@ -88,7 +88,7 @@ def compare(reached: Mapping[str, Mapping[int, float]], bands: Path = BANDS) -> 
     return [Comparison(task, _in_order(values), _in_order(stored[task])) for task, values in reached.items()]
 
 
-def store(reached: Mapping[str, Mapping[int, float]], bands: Path = BANDS) -> None:
+def store(reached: Mapping[str, Mapping[int, float]], bands: Path) -> None:
     """Replace the stored values."""
     content = {task: {str(seed): round(values[seed], 4) for seed in sorted(values)} for task, values in reached.items()}
     bands.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--seeds must be different numbers from 0 on, got {' '.join(map(str, args.seeds))}")
     reached = learning.train(args.folder, args.seeds, args.processes)
     if args.store:
-        learning.store(reached)
+        learning.store(reached, learning.BANDS)
         print(f"stored in {learning.BANDS}")
         return ExitStatus.FINISHED
-    comparisons = learning.compare(reached)
+    comparisons = learning.compare(reached, learning.BANDS)
     for comparison in comparisons:
         print(comparison)
     return ExitStatus.DIFFERENT if any(each.is_worse for each in comparisons) else ExitStatus.FINISHED

@@ -1,6 +1,7 @@
 """Whatever is killed, whenever: the end is the same, and nothing has two writers."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,29 @@ def test_of_two_processes_one_trains(tmp_path: Path, undisturbed: Path) -> None:
     assert sorted(process.returncode for process in pair) == [ExitStatus.FINISHED, ExitStatus.OCCUPIED]
     assert sum("is being trained by process" in message for message in messages) == 1
     assert_same(undisturbed, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_that_moves_to_another_clone_in_its_middle_ends_the_same(tmp_path: Path, undisturbed: Path) -> None:
+    """With code, working directory and run elsewhere, as on another machine; nothing is left at the first place."""
+    clones = [copy_project(tmp_path / name).folder for name in ("first", "a second; with spaces")]
+    run, config = Path("results/runs/moved"), resolved_name(SETTINGS)
+    (clones[0] / run).mkdir(parents=True)
+    (clones[0] / run / config).write_text(canonical(SETTINGS))
+    command = [sys.executable, "-m", "m3", "train", "--config", str(run / config), "--run", str(run)]
+    command += ["--device", "cpu", "--no-media", "--checkpoint-epochs", "1"]
+    said = tmp_path / "log"
+    with said.open("w") as log:
+        killed = subprocess.Popen(command, cwd=clones[0], stdout=log, stderr=log)
+    wait_for(lambda: "checkpoint after epoch 1" in said.read_text(), killed)
+    killed.kill()
+    killed.wait()
+    (clones[1] / run).parent.mkdir(parents=True)
+    shutil.move(clones[0] / run, clones[1] / run)
+    shutil.rmtree(clones[0])
+    moved = subprocess.run(command, cwd=clones[1], check=True, capture_output=True, text=True)
+    assert "continues after epoch" in moved.stdout
+    assert_same(undisturbed, clones[1] / run)
 
 
 @pytest.mark.slow
