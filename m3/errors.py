@@ -10,6 +10,8 @@ from reprlib import Repr
 
 MAX_NAMES = 50
 """How many valid names an error lists at most."""
+MAX_SHOWN = 200
+"""Characters of what a user gave: of more, the rest is left out."""
 MAX_MESSAGE = 1_500
 """Characters of an error: of a longer one, the middle is left out."""
 
@@ -21,7 +23,8 @@ _shown.maxstring, _shown.maxlong, _shown.maxother = 120, 40, 120
 
 def shown(value: object) -> str:
     """Return what a user gave as an error quotes it: its ``repr``, shortened, in one line."""
-    return escaped(_shown.repr(value))
+    text = _shown.repr(value)
+    return escaped(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...")
 
 
 def one_line(message: str) -> str:

@@ -106,6 +106,10 @@ class OwnObservations:
             if spec.vocabularies
         }
 
+    def example(self) -> dict[str, np.ndarray]:
+        """Return an observation of own values, of every modality's shape and type."""
+        return self({name: np.zeros(spec.shape, spec.dtype) for name, spec in self.spec.modalities.items()})
+
     def __call__(self, observations: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Turn what the agent saw, modality -> (..., *shape), into own values of the same shapes."""
         own = dict(observations)

@@ -11,7 +11,7 @@ import numpy as np
 
 from m3.errors import UserError, shown
 from m3.files import hdf5
-from m3.files.names import DIAGNOSIS_FORMAT, METRICS_FORMAT, SCORES_FORMAT
+from m3.files.names import DATASET_FORMAT, DATASET_VERSION, DIAGNOSIS_FORMAT, METRICS_FORMAT, SCORES_FORMAT
 from m3.reading import MOST_NUMBER
 
 
@@ -96,6 +96,66 @@ def read_metrics(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def read_diagnosis(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a run's diagnosis, as ``hdf5.read``. Raises UserError also where something is missing."""
     return _read(path, DIAGNOSIS_FORMAT)
+
+
+def read_dataset(path: Path) -> dict[str, Any]:
+    """Read a run's dataset.
+
+    Returns:
+        The content: "total_episodes", the episodes, which nobody has checked, and "spaces", with "actions" and
+        "observations", a mapping by modality, each of them a mapping with arrays "low" and "high", if any.
+
+    Raises:
+        UserError: also where something is missing or of another kind.
+    """
+    content, _ = hdf5.read(path, DATASET_FORMAT, DATASET_VERSION)
+    _refuse(path, _faults_of_spaces(content))
+    return content
+
+
+def episode_of(
+    path: Path, content: Mapping[str, Any], index: int, action: np.ndarray, observation: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Return an episode of a dataset with T steps: actions, rewards and ends (T, ...), observations (T + 1, ...).
+
+    Args:
+        path: the dataset, for errors.
+        content: what ``read_dataset`` returned.
+        index: of the episode.
+        action, observation: any of the task's own, for their types and numbers of dimensions.
+
+    Raises:
+        UserError: an array is missing, of another type or length, or not finite.
+    """
+    kinds = {name: _Numbers(str(value.dtype), _axes("rows", name, value)) for name, value in observation.items()}
+    expected = {
+        "actions": _Numbers(str(action.dtype), _axes("steps", "actions", action)),
+        "rewards": _Numbers("float32", ("steps",)),
+        **dict.fromkeys(("terminations", "truncations"), _Numbers("bool", ("steps",))),
+        "observations": kinds,
+    }
+    name, sizes = f"episode_{index}", dict[str, int]()
+    _refuse(path, _faults(content, {name: expected}, "", sizes))
+    episode: dict[str, Any] = content[name]
+    if sizes["rows"] != sizes["steps"] + 1:
+        raise UserError(f"{path}: {name} has {sizes['steps']} steps and {sizes['rows']} observations")
+    if (episode["terminations"] | episode["truncations"])[:-1].any():
+        raise UserError(f"{path}: {name} goes on after its end")
+    return episode
+
+
+def _axes(first: str, name: str, one: np.ndarray) -> tuple[str, ...]:
+    return (first, *(f"{name} {index}" for index in range(one.ndim)))
+
+
+def _faults_of_spaces(content: Mapping[str, Any]) -> Iterator[str]:
+    bounds = dict.fromkeys(("low", "high"), np.ndarray)
+    spaces = {"total_episodes": _Number(int, 0), "spaces": {"actions": bounds, "observations": {}}}
+    yield from _faults(content, spaces, "", {})
+    for name, space in content["spaces"]["observations"].items():
+        yield from _faults({name: space}, {name: {}}, "spaces/observations/", {})
+        known = {key: kind for key, kind in bounds.items() if key in space}
+        yield from _faults(space, known, f"spaces/observations/{name}/", {})
 
 
 def refuse_not_finite(returns: np.ndarray, of: str) -> None:

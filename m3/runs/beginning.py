@@ -14,8 +14,7 @@ from m3.data.replay import Replay
 from m3.environments import make_environment
 from m3.environments.own_values import OwnValues
 from m3.errors import UserError, unknown_name
-from m3.files import hdf5
-from m3.files.names import DATASET_FORMAT, DATASET_VERSION
+from m3.files.contents import episode_of, read_dataset
 from m3.hub.places import weights_file
 from m3.nn.actions import ACTION_BINS, to_values
 from m3.runs.weights import load_weights
@@ -86,10 +85,11 @@ def _episodes(settings: RunSettings, observations: ObservationSpec, actions: Act
 
 def _of_file(path: Path, own: OwnValues) -> Iterator[Episode]:
     """Read the episodes in a file of ``python -m m3 dataset``, oldest first, in an environment of these values."""
-    content, _ = hdf5.read(path, DATASET_FORMAT, DATASET_VERSION)
+    content = read_dataset(path)
     _refuse_other_spaces(path, content["spaces"], own)
+    kinds = own.actions.low, own.observations.example()
     for index in range(content["total_episodes"]):
-        stored = content[f"episode_{index}"]
+        stored = episode_of(path, content, index, *kinds)
         episode = Episode(**{name: stored[name] for name in Episode._fields})
         yield episode._replace(
             observations=own.observations.inverse(episode.observations),
@@ -169,6 +169,18 @@ def _at(values: Any, index: int) -> Any:
     return tuple(_at(value, index) for value in values) if isinstance(values, tuple) else values[index]
 
 
+def _refuse_odd_numbers(episode: Episode, observations: ObservationSpec, name: str) -> None:
+    """Raise UserError where a number is not finite, or a token outside its vocabulary."""
+    numbers = {"actions": episode.actions, "rewards": episode.rewards, **episode.observations}
+    for key, values in numbers.items():
+        if not np.isfinite(values).all():
+            raise UserError(f"dataset: {name} has {key} that are not finite")
+    for key, spec in observations.modalities.items():
+        tokens = episode.observations[key]
+        if spec.vocabularies and not ((tokens >= 0) & (tokens < np.array(spec.vocabularies))).all():
+            raise UserError(f"dataset: {name} is of another task: it has {key} outside of its vocabulary")
+
+
 def _store(replay: Replay, episode: Episode, observations: ObservationSpec, actions: ActionSpec, name: str) -> None:
     """Add an episode to the replay as if it had just happened. One that was broken off counts as truncated."""
     steps = len(episode.rewards)
@@ -178,10 +190,9 @@ def _store(replay: Replay, episode: Episode, observations: ObservationSpec, acti
     valid = np.shape(episode.actions) == (steps, *actions.shape)
     if valid and isinstance(actions, DiscreteActions):
         valid = bool(((episode.actions >= 0) & (episode.actions < np.array(actions.sizes))).all())
-    elif valid and not np.isfinite(episode.actions).all():
-        raise UserError(f"dataset: {name} has actions that are not finite")
     if not valid:
         raise UserError(f"dataset: {name} is of another task: its actions differ")
+    _refuse_odd_numbers(episode, observations, name)
     for index in range(steps):
         frames = [{key: value[at] for key, value in episode.observations.items()} for at in (index, index + 1)]
         last, terminated = index == steps - 1, bool(episode.terminations[index])
