@@ -29,6 +29,7 @@ class _Numbers(NamedTuple):
     axes: tuple[str, ...]
     least: float = -MOST_NUMBER
     may_be_empty: bool = False
+    may_be_nan: bool = False
 
     def __str__(self) -> str:
         return f"{self.dtype} ({', '.join(self.axes)}{',' * (len(self.axes) == 1)})"
@@ -42,6 +43,7 @@ _ATTRIBUTES: dict[str, Any] = {
 }
 _RETURNS = _Numbers("float64", ("episodes",))
 _EVALUATIONS = ("evaluations", "episodes")
+_STEPS = _Numbers("float32", ("steps",))
 _CONTENTS: dict[str, dict[str, Any]] = {
     SCORES_FORMAT: {
         **_IDENTITY,
@@ -64,8 +66,15 @@ _CONTENTS: dict[str, dict[str, Any]] = {
         **_IDENTITY,
         "agent_steps": _Number(int, 0),
         "extent": dict.fromkeys(("episodes", "steps", "dreams"), _Number(int, 0)),
-        "predictions": {},
-        "dreams": {},
+        "predictions": {
+            **dict.fromkeys(("reward", "predicted_reward"), _STEPS),
+            **dict.fromkeys(("end_probability", "observation_loss", "observation_entropy"), _STEPS._replace(least=0)),
+            "ended": _STEPS._replace(dtype="bool"),
+        },
+        "dreams": dict.fromkeys(
+            ("wrong", "unchanged"),
+            _Numbers("float32", ("dreams", "dreamt steps"), least=0, may_be_empty=True, may_be_nan=True),
+        ),
     },
 }
 
@@ -213,10 +222,10 @@ def _faults_of_array(place: str, value: Any, kind: _Numbers, sizes: dict[str, in
         yield f"{place} must be {kind}, got {f'{value.dtype} {value.shape}' if is_array else shown(value)}"
     elif not value.size and not kind.may_be_empty:
         yield f"{place} is empty"
-    elif _not_finite(value).size:
-        yield f"{place}: {_not_finite(value).size} of {value.size} numbers are not finite"
-    elif value.size and value.min() < kind.least:
-        yield f"{place} must be at least {kind.least:g}, got {value.min()}"
+    elif (odd := _not_finite(value[~np.isnan(value)] if kind.may_be_nan else value)).size:
+        yield f"{place}: {odd.size} of {value.size} numbers are not finite"
+    elif (value < kind.least).any():
+        yield f"{place} must be at least {kind.least:g}, got {value[value < kind.least].min()}"
     elif any(sizes.setdefault(axis, size) != size for axis, size in zip(kind.axes, value.shape, strict=True)):
         yield f"{place} must be {kind}, got {value.shape} where others have {sizes}"
 
