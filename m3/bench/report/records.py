@@ -44,9 +44,12 @@ class Records:
         folder.mkdir(parents=True, exist_ok=True)
 
     def made(self, name: str) -> Record | None:
-        """The record of a measurement, if it was made."""
+        """The record of a measurement, if it was made; a damaged one was not."""
         path = self._folder / f"{name}.json"
-        return Record(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        try:
+            return Record(**json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
 
     def make(self, measurement: Measurement) -> Record:
         """Make a measurement and keep its record; one that is done already is read. What fails is recorded as such."""
