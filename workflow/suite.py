@@ -161,6 +161,18 @@ def tracking_arguments(plan: Plan) -> list[str]:
     return given + ["--track-offline"] * tracking.offline
 
 
+def left_out(targets: Iterable[Any]) -> str | None:
+    """Tell of files that Snakemake was asked for and did not make, although it says that all is done.
+
+    It starts no job whose only reason is a missing file, if a job before it makes an ancient input again that was there.
+    """
+    missing = [file for job in targets for file in (*job.input, *job.output) if not Path(file).exists()]
+    if not missing:
+        return None
+    count = f"{len(missing)} files are" if len(missing) > 1 else "one file is"
+    return f"{count} still missing, {missing[0]} for one: Snakemake left out its job; give the same command again"
+
+
 def failure_causes(jobs: Iterable[Any], told: Mapping[Any, str]) -> list[str]:
     """One line for each of Snakemake's failed jobs: what is told of it, or the last words of the job's own log."""
     causes = []

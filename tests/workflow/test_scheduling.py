@@ -169,3 +169,16 @@ def test_the_papers_figures_are_made_where_only_the_figures_exist(project: Proje
 def test_the_paper_trains_every_task_with_five_seeds(project: Project) -> None:
     jobs = project.scheduled(configfile="config/paper.yaml")
     assert sum(count for job, count in jobs.items() if job.startswith("train ")) == 225
+
+
+def test_a_command_that_leaves_out_a_training_does_not_end_as_if_all_were_done(finished: Project) -> None:
+    """Snakemake plans nothing after settings that it makes again and that are there already."""
+    run = finished.run_folder("Pong", 1)
+    for name in ("weights.safetensors", "metrics.h5", "scores.h5"):
+        (run / name).unlink()
+    result = finished.snakemake("--cores", "1", "runs", "--forcerun", "resolve")
+    assert result.returncode == 1
+    assert "error: one file is still missing" in result.stderr
+    assert f"{run.relative_to(finished.folder)}/scores.h5 for one: " in result.stderr
+    assert finished.snakemake("--cores", "1", "runs").returncode == 0
+    assert (run / "scores.h5").exists()
