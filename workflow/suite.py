@@ -164,7 +164,7 @@ def tracking_arguments(plan: Plan) -> list[str]:
 def left_out(targets: Iterable[Any]) -> str | None:
     """Tell of files that Snakemake was asked for and did not make, although it says that all is done.
 
-    It starts no job whose only reason is a missing file, if a job before it makes an ancient input again that was there.
+    It starts no job whose only reason is a missing file, if a job before it makes an ancient input that is there again.
     """
     missing = [file for job in targets for file in (*job.input, *job.output) if not Path(file).exists()]
     if not missing:

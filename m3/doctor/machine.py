@@ -83,7 +83,7 @@ def _check_atari(pretrained: Path) -> Iterator[Finding]:
         from m3.nn.perceptual import LINEAR_FILE, VGG_FILE
 
         missing = [name for name in (VGG_FILE, LINEAR_FILE) if not (pretrained / name).is_file()]
-        advice = "`snakemake --cores 1 perceptual_weights` downloads them; --variant no-perceptual does without"
+        advice = "`m3 pretrained` downloads them; --variant no-perceptual does without"
         text = f"{' and '.join(missing)} not in {pretrained}/: {advice}" if missing else f"are in {pretrained}/"
         yield Finding("note" if missing else "works", "LPIPS files for Atari", text)
 

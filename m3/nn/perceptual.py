@@ -79,7 +79,7 @@ def load_lpips(folder: Path) -> Lpips:
     if missing:
         raise UserError(
             f"tokenizer.perceptual is lpips, but {' and '.join(missing)} not found in {folder}: "
-            "`snakemake --cores 1 perceptual_weights` downloads them, or set tokenizer.perceptual to none"
+            "`m3 pretrained` downloads them, or set tokenizer.perceptual to none"
         )
     vgg, linear = (read_torch_file(folder / name) for name in (VGG_FILE, LINEAR_FILE))
     try:
