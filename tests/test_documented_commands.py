@@ -16,6 +16,7 @@ RUN_BY = {
     r"m3 figures --scores": ("analysis/test_analysis_commands.py", "figures --scores"),
     r"m3 bench\b": ("bench/test_bench.py", "bench"),
     r"m3 import-weights": ("reference/test_importing.py", "import_weights"),
+    r"m3 pretrained": ("test_pretrained.py", '"pretrained"'),
     r"m3 kill-test": ("reliability/test_kills.py", "kill"),
     r"m3 verify-golden": ("reference/test_golden.py", "verify_file"),
     r"snakemake (.*paper_figures|--report)": ("report/test_report.py", "paper_figures"),
