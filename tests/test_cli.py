@@ -48,6 +48,22 @@ def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "error: unknown command 'trian': did you mean 'train'?\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("train atari100k/Breakout --seed all", "--seed must be a whole number, got 'all'"),
+        ("train atari100k/Breakout --budget-minutes soon", "--budget-minutes must be a number, got 'soon'"),
+        ("train atari100k/Breakout --sed 3", "unrecognized arguments: --sed 3: did you mean --seed?"),
+        ("watch", "the following arguments are required: RUN; `m3 watch --help` shows the arguments"),
+        ("status a b", "unrecognized arguments: b; `m3 status --help` shows the arguments"),
+        ("train --seed", "argument --seed: expected one argument; `m3 train --help` shows the arguments"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    assert capsys.readouterr().err == f"error: {line}\n"
+
+
 def test_resolve_writes_the_settings_under_their_hash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resolve", "--experiment", "config/quickstart.yaml", *RUN, "--run", str(tmp_path)]) == 0
     settings = load_run(Run("atari100k", "tiny", "Breakout", 0))

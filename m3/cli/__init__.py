@@ -2,14 +2,16 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from textwrap import indent
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from m3.errors import ExitStatus, UserError, is_out_of_memory, missing_package, one_line, shown, unknown_name
 from m3.files.names import RUNS
@@ -64,10 +66,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.ERROR
 
 
+_MISTYPED = re.compile(r"argument (\S+): invalid (int|float) value: (.+)")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises UserError, one line, where argparse would print how to use the command."""
+
+    def error(self, message: str) -> NoReturn:
+        if mistyped := _MISTYPED.fullmatch(message):
+            kind = "a whole number" if mistyped[2] == "int" else "a number"
+            raise UserError(f"{mistyped[1]} must be {kind}, got {mistyped[3]}")
+        _, _, unknown = message.partition("unrecognized arguments: ")
+        word = unknown.partition(" ")[0].partition("=")[0]
+        nearest = get_close_matches(word, self._option_string_actions, n=1) if word.startswith("-") else []
+        hint = f": did you mean {nearest[0]}?" if nearest else f"; `{self.prog} --help` shows the arguments"
+        raise UserError(f"{message}{hint}")
+
+
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Make what reads a command's arguments."""
     command = _module(name)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"m3 {name}",
         description=command.HELP,
         epilog=_examples(command.EXAMPLES),
