@@ -141,7 +141,8 @@ def action_map(space: spaces.Space[Any]) -> OwnActions:
         actions = ShiftedActions(*(np.asarray(bound, space.dtype) for bound in (smallest, smallest + sizes - 1)))
     else:
         raise UserError(
-            f"unsupported action space {space}: it must be Discrete, MultiDiscrete, MultiBinary or a bounded Box of floats"
+            f"unsupported action space {space}: it must be Discrete, MultiDiscrete, MultiBinary or a bounded Box of "
+            "floats"
         )
     count = sum(actions.spec.sizes) if isinstance(actions, ShiftedActions) else actions.spec.dimensions
     if not 0 < count <= MAX_ACTIONS:
