@@ -10,6 +10,9 @@ from types import FrameType
 GRACE_SECONDS = 25.0
 """How long a signalled process may take to its end. Slurm and Kubernetes kill 30 seconds after the signal."""
 
+_SLOWER, _HICCUP_SECONDS = 2, 5.0
+"""By how much an epoch may exceed what was expected of it, where a machine or a disk is busy with something else."""
+
 
 class StopNow(BaseException):
     """There is no time left for the epoch in progress. It may be raised between any two instructions."""
@@ -54,7 +57,7 @@ class Stop:
 
     def may_cut_short(self, seconds: float) -> bool:
         """Tell whether the end may come before what is expected to take ``seconds`` is done; NaN where unknown."""
-        return not 2 * seconds <= min(self._grace, self._end - monotonic())
+        return not _SLOWER * seconds + _HICCUP_SECONDS <= min(self._grace, self._end - monotonic())
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:

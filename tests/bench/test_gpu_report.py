@@ -103,9 +103,12 @@ def test_a_training_lasts_as_long_as_it_may_and_goes_on(tmp_path: Path) -> None:
     assert [steps for steps, _ in result["evaluations"]] == [40, 80]
     endless = toy_settings("vector", epochs=100_000)
     stopped = train_for(endless, tmp_path / "endless", "cpu", graphs=False, seconds=2)
-    more = train_for(endless, tmp_path / "endless", "cpu", graphs=False, seconds=2)
     assert not stopped["finished"]
-    assert more["epochs"] > stopped["epochs"]
+    for seconds in (2, 20, 200):  # however busy the machine is
+        more = train_for(endless, tmp_path / "endless", "cpu", graphs=False, seconds=seconds)
+        if more["epochs"] > stopped["epochs"]:
+            return
+    pytest.fail("it does not go on")
 
 
 def test_the_settings_are_those_of_the_files_in_config() -> None:

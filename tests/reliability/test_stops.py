@@ -244,3 +244,13 @@ def test_times_are_not_negative(command: list[str], option: str, capsys: pytest.
     assert main([*command, option, "-1"]) == 2
     assert main([*command, option, "nan"]) == 2
     assert f"error: {option} must not be negative, got -1.0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected", "may"), [(3, 0.1, True), (20, 0.1, False), (20, 9, True), (1e9, 9, False), (1e9, 11, True)]
+)
+def test_what_is_done_is_held_where_an_epoch_may_be_much_slower_than_expected(
+    budget: float, expected: float, may: bool
+) -> None:
+    """Also short ones just before the end; a signal may come at any time, and leaves 25 seconds."""
+    assert Stop(budget).may_cut_short(expected) is may
