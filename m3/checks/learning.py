@@ -8,7 +8,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import comb
@@ -63,12 +63,12 @@ def train(folder: Path, seeds: Iterable[int], processes: int) -> dict[str, dict[
         UserError: a run fails.
     """
     place = folder / _digest()
-    runs = [(task, seed, place / task / f"seed-{seed}") for task in TASKS for seed in seeds]
-    with ThreadPoolExecutor(processes) as pool:
-        list(pool.map(lambda run: _train(*run), runs))
+    runs = [(task, seed) for task in TASKS for seed in seeds]
     reached: dict[str, dict[int, float]] = {task: {} for task in TASKS}
-    for task, seed, run in runs:
-        reached[task][seed] = learned(run)
+    with ThreadPoolExecutor(processes) as pool:
+        values = pool.map(lambda run: _train(run[0], run[1], place), runs)
+        for (task, seed), value in zip(runs, values, strict=True):
+            reached[task][seed] = value
     return reached
 
 
@@ -94,18 +94,21 @@ def store(reached: Mapping[str, Mapping[int, float]], bands: Path) -> None:
     bands.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _train(task: str, seed: int, run: Path) -> None:
+def _train(task: str, seed: int, place: Path) -> float:
+    run = place / task / f"seed-{seed}"
     command = [sys.executable, "-m", "m3", "train", task, "--seed", str(seed), "--run", str(run)]
     options = ["--device", "cpu", "--threads", "1", "--no-media", "--track", "none", "--episodes", "1"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UserError(f"{task} seed {seed}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    print(f"{task} seed {seed}: {learned(run):.3g}", flush=True)
+    value = learned(run)
+    print(f"{task} seed {seed}: {value:.3g}", flush=True)
+    return value
 
 
 def _digest() -> str:
     """Name the code that trains, in eight hex digits."""
-    sources: Sequence[str] = [f"{name} {digest}" for name, digest in current().sources.items()]
+    sources = [f"{name} {digest}" for name, digest in current().sources.items()]
     return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:8]
 
 

@@ -31,9 +31,10 @@ def run(args: argparse.Namespace) -> int:
     for name in args.names:
         if name not in PRETRAINED:
             raise unknown_name("pretrained file", name, PRETRAINED)
-    for name in args.names or [name for name in PRETRAINED if not (args.folder / name).exists()]:
+    wanted = args.names or [name for name in PRETRAINED if not (args.folder / name).exists()]
+    for name in wanted:
         download(name, args.folder)
         print(f"downloaded {args.folder / name}", flush=True)
-    refuse_other_weights(args.folder)
+    refuse_other_weights(args.folder, PRETRAINED.keys() - wanted)  # a download was compared on its way
     print(f"{' and '.join(PRETRAINED)}: what is in {args.folder} is right")
     return ExitStatus.FINISHED

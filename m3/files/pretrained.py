@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,10 @@ def _not_downloaded(name: str, address: str, folder: Path, reason: str) -> UserE
     )
 
 
-def refuse_other_weights(folder: Path) -> None:
+def refuse_other_weights(folder: Path, names: Iterable[str] = PRETRAINED) -> None:
     """Raise UserError where a file of these names in a folder has another content; what is missing is not looked at."""
-    for name, (_, expected) in PRETRAINED.items():
-        path = folder / name
+    for name in names:
+        path, (_, expected) = folder / name, PRETRAINED[name]
         if path.exists():
             try:
                 with open_regular(path) as file:

@@ -1,7 +1,6 @@
 """What a run starts from, if its settings say so: parts of other agents, and the episodes of a dataset."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,6 @@ import torch
 from m3.agent.agent import Agent
 from m3.config.schema import RunSettings
 from m3.data.replay import Replay
-from m3.environments import make_environment
 from m3.environments.own_values import OwnValues
 from m3.errors import UserError, unknown_name
 from m3.files.contents import episode_of, read_dataset
@@ -50,7 +48,7 @@ def begin(trainer: Trainer) -> None:
         _initialize(trainer.agent, part, source)
     if settings.dataset is not None:
         spec = trainer.agent.actor_critic.actions
-        for episode in _episodes(settings, trainer.observation_spec, spec):
+        for episode in _episodes(settings, trainer.observation_spec, spec, trainer.own_values):
             _store(trainer.replay, episode, trainer.observation_spec, spec, settings.dataset)
         if trainer.replay.first_row > 0:
             raise UserError(
@@ -74,12 +72,12 @@ def _initialize(agent: Agent, part: str, source: str) -> None:
     agent.load_state_dict({name: given[name] for name in own}, strict=False)
 
 
-def _episodes(settings: RunSettings, observations: ObservationSpec, actions: ActionSpec) -> Iterator[Episode]:
+def _episodes(
+    settings: RunSettings, observations: ObservationSpec, actions: ActionSpec, own: OwnValues
+) -> Iterator[Episode]:
     assert settings.dataset is not None
     if settings.dataset.startswith(MINARI):
         return _of_minari(settings, observations, actions)
-    with closing(make_environment(settings.environment, settings.task, "train")) as environment:
-        own = environment.own
     return _of_file(Path(settings.dataset), own)
 
 

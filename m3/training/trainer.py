@@ -66,6 +66,7 @@ class Trainer:
         self.epoch = 0
         self.frames_per_step = environment.frames_per_step
         self.observation_spec = environment.observation_spec
+        self.own_values = environment.own
         torch.manual_seed(derive(settings.seed, "initialisation"))
         self.agent = Agent(settings, environment.observation_spec, environment.action_spec).eval().to(device)
         self.replay = new_replay(settings, environment)
