@@ -31,7 +31,7 @@ help:
 	@echo "make slurm-test   run the tests on a Slurm of this machine (root; Debian packages slurm-wlm and munge)"
 	@echo "make slurm-rehearsal  the paper's 225 runs through that Slurm, with a stand-in for training (half an hour)"
 	@echo "make learning-check   train small agents on two tasks, and compare what they learn with earlier seeds (10 minutes on 2 cores)"
-	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, 20 minutes of training, into build/gpu-report"
+	@echo "make gpu-report   measure this machine's GPU: correctness, speed, memory, a day of training, into build/gpu-report"
 	@echo "make lint         check style, types and the workflow"
 	@echo "make setup        only install what the others need, into $(VENV)"
 	@echo "make agents       train the agents in agents/ again, unless they are trained, and draw the picture of README.md"

@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-HELP = "measure a GPU (correctness, speed, memory, minutes of training) and write a report to one folder"
+HELP = "measure a GPU (correctness, speed, memory, real training) and write a report to one folder"
 
 EXAMPLES = """\
-m3 gpu-report build/gpu-report                # call it again to continue where it stopped
+m3 gpu-report build/gpu-report                # up to a day of training; call it again to continue where it stopped
+m3 gpu-report build/gpu-report --training-minutes 20
 m3 gpu-report build/rehearsal --rehearse      # everything at small size, on the CPU
 """
 
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--training-minutes",
         type=float,
         metavar="M",
-        help="time for both trainings together (default: 20; with --rehearse: 0.7)",
+        help="time for the trainings of all calls together: a DMC run to its end, then Atari (default: 1440, a day; "
+        "with --rehearse: 0.7)",
     )
 
 

@@ -4,17 +4,24 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from matplotlib.figure import Figure
 from toy_runs import toy_settings
 
+import m3.bench.report.measurements
+from m3.bench.report.figures import draw_curve
+from m3.bench.report.measurements import REHEARSAL, measurements
 from m3.bench.report.records import LeftOut, Measurement, Records
 from m3.bench.report.settings import FILE, resolved
 from m3.bench.report.summary import wrong
-from m3.bench.report.training import train_for
+from m3.bench.report.training import seconds_trained, train_for
 from m3.cli import main
+from m3.config.schema import RunSettings
 
 BARE = Path(__file__).with_name("bare.py")
 
@@ -79,6 +86,41 @@ def leave_out() -> Any:
     raise LeftOut("needs a simulator")
 
 
+def test_dmc_trains_to_its_end_and_atari_for_the_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that earlier calls spent counts, a run that is finished stays as it is, and the other goes on."""
+    given = []
+
+    def train(settings: RunSettings, folder: Path, device: str, graphs: bool, seconds: float) -> dict[str, Any]:
+        given.append((folder.name, seconds))
+        folder.mkdir(parents=True, exist_ok=True)
+        spent = 30 if folder.name == "dmc500k" else seconds
+        with (folder / "curve.jsonl").open("a") as file:
+            file.write(json.dumps({"epoch": len(given), "seconds": spent}) + "\n")
+        return {"finished": given.count((folder.name, 30)) == 2}
+
+    monkeypatch.setattr(m3.bench.report.measurements, "train_for", train)
+    records = Records(tmp_path / "records")
+    for minutes in (0.5, 1, 1, 2):
+        extent = replace(REHEARSAL, training_seconds=60 * minutes)
+        for measurement in measurements(torch.device("cpu"), extent, tmp_path):
+            if measurement.name.startswith("train "):
+                records.make(measurement)
+    dmc, atari = "dmc500k", "atari100k"
+    assert given == [(dmc, 30), (atari, 0), (dmc, 30), (atari, 0), (atari, 0), (atari, 60)]
+    assert records.made(f"train {atari}").state == "begun"
+
+
+def test_a_curve_is_drawn_beside_what_is_published() -> None:
+    result = {"task": "Breakout", "evaluations": [[1000, 2.0], [2000, 30.0]]}
+    axes = Figure().add_subplot()
+    draw_curve(axes, "atari100k", result)
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["this run", "M3, as published (5 seeds)", "M3, an independent reproduction (5 seeds)"]
+    published = axes.lines[1].get_xydata()
+    assert published[:, 0].tolist() == [100_000] * 5
+    assert published[:, 1].mean() == pytest.approx(148.86, abs=0.01)
+
+
 def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     records = Records(tmp_path)
     assert records.make(Measurement("a", fail)).reason == "RuntimeError: no kernel image"
@@ -99,6 +141,7 @@ def test_differences_and_missed_values_are_wrong(result: Any, expected: bool, tm
 def test_a_training_lasts_as_long_as_it_may_and_goes_on(tmp_path: Path) -> None:
     settings = toy_settings("vector", epochs=4)
     result = train_for(settings, tmp_path / "run", "cpu", graphs=False, seconds=600)
+    assert 0 < seconds_trained(tmp_path / "run") < 600
     assert (result["finished"], result["epochs"], result["agent_steps"]) == (True, 4, 80)
     assert [steps for steps, _ in result["evaluations"]] == [40, 80]
     endless = toy_settings("vector", epochs=100_000)

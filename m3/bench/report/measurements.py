@@ -14,7 +14,7 @@ from m3.bench.options import BenchOptions
 from m3.bench.report.correctness import golden_values, graph_differences, restart_differences
 from m3.bench.report.records import Measurement
 from m3.bench.report.settings import TASKS, fixed_settings
-from m3.bench.report.training import train_for
+from m3.bench.report.training import seconds_trained, train_for
 from m3.bench.timing import COMPONENTS, projected_hours, timed_parts
 from m3.bench.together import time_parts
 from m3.config.schema import Precision
@@ -44,7 +44,7 @@ class Extent:
 
 _MODES = {"none": None, "graphs": COMPONENTS, "recompute": ("world_model",), "default": ("controller",)}
 """Ways of computing, and the parts that each changes; none: all are timed."""
-FULL = Extent("m3", 5000, 20, 6, (2, 5), 1200.0, every_way=True)
+FULL = Extent("m3", 5000, 20, 6, (2, 5), 86_400.0, every_way=True)
 REHEARSAL = Extent("tiny", 200, 2, 5, (2,), 40.0, every_way=False)
 
 
@@ -105,7 +105,10 @@ def _time(
 
 
 def _trainings(device: torch.device, extent: Extent, folder: Path) -> Iterator[Measurement]:
-    for benchmark, share in (("dmc500k", 0.4), ("atari100k", 0.6)):
-        settings, run = fixed_settings(benchmark, extent.variant), folder / "runs" / benchmark
-        seconds, graphs = share * extent.training_seconds, device.type == "cuda"
-        yield Measurement(f"train {benchmark}", partial(train_for, settings, run, str(device), graphs, seconds))
+    """DMC to its end, then Atari for the time that is left."""
+    runs = {benchmark: folder / "runs" / benchmark for benchmark in ("dmc500k", "atari100k")}
+    for benchmark, run in runs.items():
+        left = extent.training_seconds - sum(map(seconds_trained, runs.values()))
+        settings, graphs = fixed_settings(benchmark, extent.variant), device.type == "cuda"
+        work = partial(train_for, settings, run, str(device), graphs, left)
+        yield Measurement(f"train {benchmark}", work, whole=lambda result: result["finished"])

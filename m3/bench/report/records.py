@@ -16,17 +16,22 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement: its name, which is a file's too, and what makes it; results are plain values."""
+    """One measurement: its name, which is a file's too, and what makes it; results are plain values.
+
+    whole: whether a result is all there is to measure; if not, the next report goes on with it.
+    """
 
     name: str
     make: Callable[[], Any]
+    whole: Callable[[Any], bool] = lambda result: True
 
 
 @dataclass(frozen=True)
 class Record:
     """What a measurement came to.
 
-    state: "done", "left out" or "failed". reason: why it is not done. seconds: that it took.
+    state: "done", "begun" (it has a result, and more is to come), "left out" or "failed". reason: why there is no
+    result. seconds: that it took.
     """
 
     name: str
@@ -58,7 +63,8 @@ class Records:
             return record
         start = monotonic()
         try:
-            record = Record(measurement.name, "done", measurement.make())
+            result = measurement.make()
+            record = Record(measurement.name, "done" if measurement.whole(result) else "begun", result)
         except LeftOut as error:
             record = Record(measurement.name, "left out", reason=str(error))
         except Exception as error:  # a report has to tell what fails, and go on

@@ -3,10 +3,10 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from m3.bench.report.figures import draw_figures
 from m3.bench.report.records import Record
 
 _COLUMNS = (
@@ -30,7 +30,7 @@ def write_summary(folder: Path, records: list[Record]) -> None:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    notes = _figures(folder, rows, records)
+    notes = draw_figures(folder, rows, records)
     (folder / "report.md").write_text("\n".join([*_page(records, rows), *notes]) + "\n", "utf-8")
 
 
@@ -61,7 +61,7 @@ def _page(records: list[Record], rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _outcome(record: Record) -> str:
-    if record.state != "done":
+    if record.result is None:
         return f"{record.state}: {record.reason.partition(chr(10))[0]}".replace("|", "/")
     result = record.result
     if record.name == "machine":
@@ -70,7 +70,8 @@ def _outcome(record: Record) -> str:
         return f"{result['quantities']} quantities, {len(result['missed'])} missed"
     if record.name.startswith("train "):
         last = f", last evaluation {result['evaluations'][-1][1]:.1f}" if result["evaluations"] else ""
-        return f"{result['task']}: {result['epochs']} of {result['of_epochs']} epochs{last}"
+        more = "" if result["finished"] else "; call the report again, with more minutes if these are used up"
+        return f"{result['task']}: {result['epochs']} of {result['of_epochs']} epochs{last}{more}"
     if isinstance(result, list):
         return f"{len(result)} values differ" if result else "the same bits"
     return "timed"
@@ -85,31 +86,3 @@ def wrong(record: Record) -> bool:
         if isinstance(record.result, list)
         else isinstance(record.result, dict) and record.result.get("missed")
     )
-
-
-def _figures(folder: Path, rows: list[dict[str, Any]], records: list[Record]) -> list[str]:
-    """Draw steps and learning curves; return what there is to say about it."""
-    if find_spec("matplotlib") is None:
-        return ["", "Left out: figures, which need matplotlib (`pip install matplotlib`)."]
-    from matplotlib.figure import Figure
-
-    alone = [row for row in rows if row["at_once"] == 1 and row["hours_of_a_run"] is not None]
-    if alone:
-        figure = Figure(figsize=(8, 1 + 0.22 * len(alone)), layout="constrained")
-        axes = figure.add_subplot(xlabel="milliseconds a step", xscale="log")
-        axes.barh(
-            [" ".join(str(row[name]) for name in ("benchmark", "part", "precision", "compile")) for row in alone],
-            [1e3 * row["seconds"] for row in alone],
-        )
-        axes.invert_yaxis()
-        figure.savefig(folder / "steps.pdf")
-    for record in records:
-        if record.name.startswith("train ") and record.state == "done" and record.result["evaluations"]:
-            steps, returns = zip(*record.result["evaluations"], strict=True)
-            figure = Figure(figsize=(4, 3), layout="constrained")
-            axes = figure.add_subplot(
-                title=record.result["task"], xlabel="agent steps", ylabel="return of an evaluation"
-            )
-            axes.plot(steps, returns, marker="o")
-            figure.savefig(folder / f"curve-{record.result['task']}.pdf")
-    return []
