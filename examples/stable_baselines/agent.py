@@ -19,6 +19,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import gymnasium
+import numpy as np
 import stable_baselines3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -31,19 +33,43 @@ from m3.programs.results import Episodes, Results, write_results
 from m3.seeding import derive
 from m3.training.devices import device_name, select_device
 
+LEAST_PIXELS = 36
+"""Of a picture's side, for the convolutions of Stable-Baselines3."""
 AGENTS = ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3")
 
 
-def play(agent: BaseAlgorithm, task: GymnasiumTask, episodes: int, seed: int) -> Episodes:
+class EnlargedPictures(gymnasium.ObservationWrapper[dict[str, np.ndarray], Any, dict[str, np.ndarray]]):
+    """A task whose small pictures have each pixel several times, so that convolutions can read them."""
+
+    def __init__(self, task: GymnasiumTask) -> None:
+        super().__init__(task)
+        assert isinstance(task.observation_space, gymnasium.spaces.Dict)
+        parts = dict(task.observation_space)
+        self._times: int = -(-LEAST_PIXELS // parts["image"].shape[-1]) if "image" in parts else 1
+        if self._times > 1:
+            shown = self._enlarged(parts["image"].low)
+            parts["image"] = gymnasium.spaces.Box(0, 255, shown.shape, np.uint8)
+            self.observation_space = gymnasium.spaces.Dict(parts)
+
+    def observation(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if self._times == 1:
+            return observation
+        return observation | {"image": self._enlarged(observation["image"])}
+
+    def _enlarged(self, picture: np.ndarray) -> np.ndarray:
+        return picture.repeat(self._times, axis=-1).repeat(self._times, axis=-2)
+
+
+def play(agent: BaseAlgorithm, task: gymnasium.Env[Any, Any], episodes: int, seed: int) -> Episodes:
     """Play whole episodes without exploring. They begin as those of M3's evaluation with this seed."""
     returns, lengths = [], []
     for index in range(episodes):
         observation, _ = task.reset(seed=derive(seed, "episode", index))
         total, length, over = 0.0, 0, False
         while not over:
-            action, _ = agent.predict(observation, deterministic=True)  # type: ignore[arg-type]
+            action, _ = agent.predict(observation, deterministic=True)
             observation, reward, terminated, truncated, _ = task.step(action)
-            total, length, over = total + reward, length + 1, terminated or truncated
+            total, length, over = total + float(reward), length + 1, terminated or truncated
         returns.append(total)
         lengths.append(length)
     return Episodes(returns, lengths)
@@ -52,7 +78,7 @@ def play(agent: BaseAlgorithm, task: GymnasiumTask, episodes: int, seed: int) ->
 class Evaluating(BaseCallback):
     """Plays episodes as often as M3 does during training, and ends training at the last step allowed."""
 
-    def __init__(self, settings: RunSettings, task: GymnasiumTask) -> None:
+    def __init__(self, settings: RunSettings, task: gymnasium.Env[Any, Any]) -> None:
         super().__init__()
         self._settings, self._task = settings, task
         self._allowed = settings.agent_steps
@@ -69,7 +95,7 @@ class Evaluating(BaseCallback):
         return self.num_timesteps < self._allowed
 
 
-def make_agent(settings: RunSettings, task: GymnasiumTask, device: str) -> BaseAlgorithm:
+def make_agent(settings: RunSettings, task: gymnasium.Env[Any, Any], device: str) -> BaseAlgorithm:
     """Make the agent that the variant's options name."""
     options: dict[str, Any] = dict(settings.options)
     name, arguments = options.pop("agent", None), options.pop("arguments", {})
@@ -103,7 +129,8 @@ def main() -> int:
 def train(settings: RunSettings, run: Path, episodes: int, device: str) -> None:
     """Train and evaluate one run, and leave its scores and metrics."""
     where = select_device(device)
-    task, test = GymnasiumTask(settings, "train"), GymnasiumTask(settings, "test")
+    environments = [GymnasiumTask(settings, mode) for mode in ("train", "test")]
+    task, test = map(EnlargedPictures, environments)
     began = monotonic()
     evaluating = Evaluating(settings, test)
     agent = make_agent(settings, task, str(where))
@@ -114,7 +141,7 @@ def train(settings: RunSettings, run: Path, episodes: int, device: str) -> None:
         agent_steps=agent.num_timesteps,
         wall_seconds=seconds,
         evaluations=evaluating.evaluations,
-        frames_per_step=test.frames_per_step,
+        frames_per_step=environments[0].frames_per_step,
         device=device_name(where),
         packages=["stable-baselines3"],
     )

@@ -46,6 +46,8 @@ def test_it_shows_what_m3_sees() -> None:
     ("agent", "task", "arguments"),
     [
         ("PPO", "CartPole-v1", {"n_steps": 30, "batch_size": 10}),
+        ("PPO", "FrozenLake-v1", {"n_steps": 30, "batch_size": 10}),
+        ("PPO", "Picture-Empty-6x6-v0", {"n_steps": 30, "batch_size": 10}),  # 32 x 32 pixels
         ("SAC", "Pendulum-v1", {"learning_starts": 20, "batch_size": 8}),
     ],
 )
@@ -55,7 +57,8 @@ def test_agents_of_stable_baselines_leave_faultless_results(
     options = {"agent": agent, "arguments": arguments}
     command = "python examples/stable_baselines/agent.py"
     settings = toy_settings("vector", command=command, options=options)
-    settings = settings.model_copy(update={"task": task, "environment": GymnasiumEnvironment(family="gymnasium")})
+    environment = GymnasiumEnvironment(family="gymnasium", file="examples/minigrid/rooms.py", image_size=32)
+    settings = settings.model_copy(update={"task": task, "environment": environment})
     file = write_settings(tmp_path, settings)
     script = ROOT / "examples/stable_baselines/agent.py"
     call = [sys.executable, script, "--config", file, "--run", tmp_path, "--episodes", "3", "--device", "cpu"]
