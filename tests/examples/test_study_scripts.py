@@ -119,3 +119,24 @@ def test_a_run_trains_with_the_fault_of_its_variant(
         assert faults.main(["--wait", "--config", str(config), "--run", "there"]) == 0
         assert trained[-1] == ["train", "--wait", "--config", str(config), "--run", "there"]
         assert m3.training.components.world_model_losses is used
+
+
+@pytest.mark.parametrize(("lava", "expected"), [((4, 5), "top"), ((3, 5), "middle"), ((3, 4), "bottom")])
+def test_a_gap_is_where_the_wall_has_no_lava(lava: tuple[int, int], expected: str) -> None:
+    cells = np.ones((9, 3), np.int64)
+    cells[list(lava), 0] = 9
+    assert script("by_gap").gap(cells) == expected
+
+
+def test_real_rooms_have_the_gap_in_three_places() -> None:
+    environment = make_environment(
+        GymnasiumEnvironment(family="gymnasium", file="examples/minigrid/rooms.py"), "Grid-LavaGapS5-v0", "test"
+    )
+    gaps = {script("by_gap").gap(environment.reset(seed)["token_2d"]) for seed in range(20)}
+    assert gaps == {"top", "middle", "bottom"}
+
+
+def test_the_table_of_the_study_is_that_of_the_page() -> None:
+    """If this fails: python examples/study_table.py prints it."""
+    page = (EXAMPLES.parent / "docs/learning.md").read_text(encoding="utf-8")
+    assert "\n".join(script("study_table").lines()) in page
