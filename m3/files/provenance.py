@@ -64,14 +64,15 @@ def collect() -> dict[str, Any]:
 
     Returns:
         created_by (str), packages (list of "name==version"), git_revision (str; "unknown" where M3 does not run from
-        a repository), git_dirty (bool; tracked files differ from the revision), host (str).
+        a repository), git_dirty (bool; tracked files that M3 did not write itself differ from the revision), host
+        (str).
     """
-    revision = git_revision(Path(m3.__file__).parents[1])
+    revision, is_dirty = git_state(Path(m3.__file__).parents[1])
     return {
         "created_by": f"m3 {m3.__version__}",
         "packages": [f"python=={platform.python_version()}", *_installed()],
-        "git_revision": revision.removesuffix("-dirty"),
-        "git_dirty": revision.endswith("-dirty"),
+        "git_revision": revision,
+        "git_dirty": is_dirty,
         "host": platform.node(),
     }
 
@@ -86,13 +87,22 @@ def _installed() -> list[str]:
     return found
 
 
-def git_revision(repository: Path) -> str:
-    """Ask git for the commit, with "-dirty" where tracked files differ from it; "unknown" if there is none."""
+_WRITTEN = (":(exclude,glob)results/*/*/**", ":(exclude)figures")
+"""What M3 writes into its own repository: a run that replaces an earlier one in there has the same code."""
+
+
+def git_state(repository: Path) -> tuple[str, bool]:
+    """Ask git for the commit, and whether tracked files differ from it; ("unknown", False) if there is none."""
     if not (repository / ".git").exists():  # an installed copy may lie inside somebody else's repository
-        return "unknown"
-    command = ["git", "--no-optional-locks", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+        return "unknown", False
     try:
-        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=10)
+        revision = _git(repository, "rev-parse", "HEAD")
+        changed = _git(repository, "diff", "--quiet", "HEAD", "--", ".", *_WRITTEN)
     except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+        return "unknown", False
+    return (revision.stdout.strip(), changed.returncode != 0) if revision.returncode == 0 else ("unknown", False)
+
+
+def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "--no-optional-locks", *arguments]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=10)

@@ -4,7 +4,7 @@ import subprocess
 import numpy as np
 from experience import provenance
 
-from m3.files.provenance import ATTRIBUTES, git_revision
+from m3.files.provenance import ATTRIBUTES, git_state
 
 
 def test_attributes_say_what_made_a_file():
@@ -15,8 +15,8 @@ def test_attributes_say_what_made_a_file():
     assert attributes["host"] == platform.node()
 
 
-def test_git_revision_follows_the_repository(tmp_path):
-    assert git_revision(tmp_path) == "unknown"
+def test_the_revision_is_that_of_the_repository(tmp_path):
+    assert git_state(tmp_path) == ("unknown", False)
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
@@ -24,12 +24,20 @@ def test_git_revision_follows_the_repository(tmp_path):
         return done.stdout.strip()
 
     git("init")
-    (tmp_path / "file").write_text("first")
-    git("add", "file")
+    written = [
+        tmp_path / name for name in ("file", "results/runs/a/scores.h5", "results/published/runs.csv", "figures/a")
+    ]
+    for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("first")
+    git("add", ".")
     git("commit", "-m", "first")
     git("tag", "-a", "v1", "-m", "tags do not stand in for the revision")
     revision = git("rev-parse", "HEAD")
-    assert git_revision(tmp_path) == revision
-    (tmp_path / "file").write_text("second")
-    assert git_revision(tmp_path) == f"{revision}-dirty"
-    assert git_revision(tmp_path / "file") == "unknown"
+    assert git_state(tmp_path) == (revision, False)
+    for path in written:
+        path.write_text("second")
+        own = path.name in ("scores.h5", "a")
+        assert git_state(tmp_path) == (revision, not own), f"{path} is written by M3 itself: {own}"
+        git("checkout", ".")
+    assert git_state(tmp_path / "file") == ("unknown", False)
