@@ -1,1 +1,1 @@
-"""Measure what a GPU can do with one command: correctness, speed, memory, and the result of a short training."""
+"""Measure what a GPU can do with one command: correctness, speed, memory, and the curves of real training."""
