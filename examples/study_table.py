@@ -19,7 +19,9 @@ from m3.config.experiment import Statistics
 STUDY, PUBLISHED = Path("results/cpu_study"), Path("results/published/runs.csv")
 HEADER = ("task", "observation; action", "agent steps", "M3", "solved at", "random play", "SB3's PPO", "SB3's SAC")
 LAST = ("M3, full size", "time per run")
-RANDOM, PPO, SAC = "random play", "PPO (SB3)", "SAC (SB3)"
+PICTURES = "[Empty room in pictures](#empty-room-in-pictures)"
+AS_AUTHORS = "[Swing-up](#cart-pole-swing-up), the authors' settings"
+OURS, RANDOM, PPO, SAC = "M3 (ours)", "random play", "PPO (SB3)", "SAC (SB3)"
 
 
 class Row(NamedTuple):
@@ -30,23 +32,16 @@ class Row(NamedTuple):
     task: str
     seen: str
     solved: float | None
-    method: str = "M3 (ours)"
 
 
 ROWS = (
     Row("[CartPole](#cartpole)", "cpu_cartpole", "CartPole-v1", "4 numbers; one of 2", 475),
     Row("[Frozen lake](#frozen-lake)", "cpu_lake", "FrozenLake-v1", "one of 16 symbols; one of 4", 0.7),
     Row("[Lava gap](#lava-gap)", "cpu_grid", "Grid-LavaGapS5-v0", "9 cells of 3 symbols; one of 3", 0.85),
-    Row(
-        "[Empty room in pictures](#empty-room-in-pictures)",
-        *("cpu_picture", "Picture-Empty-6x6-v0", "32 x 32 pixels; one of 3", 0.85),
-    ),
+    Row(PICTURES, "cpu_picture", "Picture-Empty-6x6-v0", "32 x 32 pixels; one of 3", 0.85),
     Row("[Inverted pendulum](#inverted-pendulum)", "cpu_pendulum", "InvertedPendulum-v5", "4 numbers; one force", None),
     Row("[Swing-up](#cart-pole-swing-up)", "cpu_swingup", "cartpole-swingup", "5 numbers; one force", 750),
-    Row(
-        "[Swing-up](#cart-pole-swing-up), the authors' settings",
-        *("cpu_dmc", "cartpole-swingup", "5 numbers; one force", 750),
-    ),
+    Row(AS_AUTHORS, "cpu_dmc", "cartpole-swingup", "5 numbers; one force", 750),
     Row("[Balance](#balance-and-reacher), the authors' settings", "cpu_dmc", "cartpole-balance", "the same", 900),
     Row("[Reacher](#balance-and-reacher), the authors' settings", "cpu_dmc", "reacher-easy", "6 numbers; two", 800),
 )
@@ -60,17 +55,19 @@ def main() -> None:
 def lines() -> list[str]:
     """The table in Markdown."""
     header = [*HEADER, *LAST]
-    return [_line(header), _line(["---"] * len(header)), *(_line(_cells(row)) for row in ROWS)]
+    frame = pd.read_csv(PUBLISHED)
+    published = frame[(frame.benchmark == "dmc500k") & (frame.method == "M3")].groupby("task").score.mean()
+    return [_line(header), _line(["---"] * len(header)), *(_line(_cells(row, published)) for row in ROWS)]
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, published: pd.Series) -> list[str]:
     table = scores.read(STUDY / row.benchmark / "scores.h5")
-    runs = table.runs[(table.runs.method == row.method) & (table.runs.task == row.task)]
+    runs = table.runs[(table.runs.method == OURS) & (table.runs.task == row.task)]
     baselines = [_estimate(table, method, row.task) for method in (RANDOM, PPO, SAC)]
     return [
-        *(row.title, row.seen, f"{runs.agent_steps.max():,}", f"**{_estimate(table, row.method, row.task)}**"),
+        *(row.title, row.seen, f"{runs.agent_steps.max():,}", f"**{_estimate(table, OURS, row.task)}**"),
         *("" if row.solved is None else value(row.solved), *baselines),
-        *(_published(row.task), duration(median(runs.wall_seconds))),
+        *(value(published[row.task]) if row.task in published else "", duration(median(runs.wall_seconds))),
     ]
 
 
@@ -82,13 +79,6 @@ def _estimate(table: ScoreTable, method: str, task: str) -> str:
     draws = Draws(Statistics().repetitions, Statistics().seed, ("scores", method))
     found, low, high = (float(part[0]) for part in estimate(blocks([runs]), iqm, draws))
     return f"{value(found)} [{value(low)}, {value(high)}]"
-
-
-def _published(task: str) -> str:
-    """The mean score of the published agent on a control task."""
-    frame = pd.read_csv(PUBLISHED)
-    found = frame[(frame.benchmark == "dmc500k") & (frame.method == "M3") & (frame.task == task)]
-    return "" if found.empty else value(found.score.mean())
 
 
 def _line(cells: list[str]) -> str:

@@ -132,7 +132,8 @@ def test_real_rooms_have_the_gap_in_three_places() -> None:
     environment = make_environment(
         GymnasiumEnvironment(family="gymnasium", file="examples/minigrid/rooms.py"), "Grid-LavaGapS5-v0", "test"
     )
-    gaps = {script("by_gap").gap(environment.reset(seed)["token_2d"]) for seed in range(20)}
+    gap = script("by_gap").gap
+    gaps = {gap(environment.reset(seed)["token_2d"]) for seed in range(20)}
     assert gaps == {"top", "middle", "bottom"}
 
 
