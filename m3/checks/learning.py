@@ -79,12 +79,17 @@ def learned(run: Path) -> float:
     return float(sum(episodes.mean() for episodes in returns) / len(returns))
 
 
-def compare(reached: Mapping[str, Mapping[int, float]], bands: Path) -> list[Comparison]:
-    """Set new runs beside the stored ones. Raises UserError where a seed is one of those: it would be the same run."""
+def refuse_stored(seeds: Iterable[int], bands: Path) -> None:
+    """Raise UserError where a seed is one of the stored ones: it would be the same run."""
     stored = json.loads(bands.read_text(encoding="utf-8"))
-    for task, values in reached.items():
-        if known := sorted(seed for seed in values if str(seed) in stored[task]):
+    for task, values in stored.items():
+        if known := sorted(seed for seed in seeds if str(seed) in values):
             raise UserError(f"{task}: seeds {known} are stored already; choose others")
+
+
+def compare(reached: Mapping[str, Mapping[int, float]], bands: Path) -> list[Comparison]:
+    """Set new runs beside the stored ones."""
+    stored = json.loads(bands.read_text(encoding="utf-8"))
     return [Comparison(task, _in_order(values), _in_order(stored[task])) for task, values in reached.items()]
 
 

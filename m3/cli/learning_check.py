@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     check_range(args, "processes", 1, 1024)
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise UserError(f"--seeds must be different numbers from 0 on, got {' '.join(map(str, args.seeds))}")
+    if not args.store:
+        learning.refuse_stored(args.seeds, learning.BANDS)
     reached = learning.train(args.folder, args.seeds, args.processes)
     if args.store:
         learning.store(reached, learning.BANDS)

@@ -8,7 +8,7 @@ import pytest
 from m3.checks import learning
 from m3.cli import main
 from m3.config.loading import load_benchmark
-from m3.errors import ExitStatus, UserError
+from m3.errors import ExitStatus
 from m3.files.names import METRICS
 
 STORED = {task: {"0": 0.5, "1": 0.9, "10": 0.7} for task in learning.TASKS}
@@ -32,9 +32,12 @@ def test_it_is_worse_only_where_every_new_seed_is_below_every_stored_one(bands: 
     assert str(two).endswith("as before")
 
 
-def test_a_stored_seed_is_not_compared_with_itself(bands: Path) -> None:
-    with pytest.raises(UserError, match=r"seeds \[10\] are stored already"):
-        learning.compare({learning.TASKS[0]: {10: 0.4, 11: 0.4}}, bands)
+def test_a_stored_seed_is_refused_before_it_trains(
+    tmp_path: Path, bands: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["learning-check", "--seeds", "10", "11", "--folder", str(tmp_path / "check")]) == ExitStatus.ERROR
+    assert f"{learning.TASKS[0]}: seeds [10] are stored already; choose others" in capsys.readouterr().err
+    assert not (tmp_path / "check").exists()
 
 
 def test_tasks_exist_and_the_stored_seeds_are_several() -> None:
