@@ -20,6 +20,7 @@ STUDY, PUBLISHED = Path("results/cpu_study"), Path("results/published/runs.csv")
 HEADER = ("task", "observation; action", "agent steps", "M3", "solved at", "random play", "SB3's PPO", "SB3's SAC")
 LAST = ("M3, full size", "time per run")
 PICTURES = "[Empty room in pictures](#empty-room-in-pictures)"
+PICTURE_GAP = "[Lava gap in pictures](#lava-gap-in-pictures)"
 AS_AUTHORS = "[Swing-up](#cart-pole-swing-up), the authors' settings"
 OURS, RANDOM, PPO, SAC = "M3 (ours)", "random play", "PPO (SB3)", "SAC (SB3)"
 
@@ -39,6 +40,7 @@ ROWS = (
     Row("[Frozen lake](#frozen-lake)", "cpu_lake", "FrozenLake-v1", "one of 16 symbols; one of 4", 0.7),
     Row("[Lava gap](#lava-gap)", "cpu_grid", "Grid-LavaGapS5-v0", "9 cells of 3 symbols; one of 3", 0.85),
     Row(PICTURES, "cpu_picture", "Picture-Empty-6x6-v0", "32 x 32 pixels; one of 3", 0.85),
+    Row(PICTURE_GAP, "cpu_picture_gap", "Picture-LavaGapS5-v0", "24 x 24 pixels; one of 3", 0.85),
     Row("[Inverted pendulum](#inverted-pendulum)", "cpu_pendulum", "InvertedPendulum-v5", "4 numbers; one force", None),
     Row("[Swing-up](#cart-pole-swing-up)", "cpu_swingup", "cartpole-swingup", "5 numbers; one force", 750),
     Row(AS_AUTHORS, "cpu_dmc", "cartpole-swingup", "5 numbers; one force", 750),
