@@ -90,7 +90,8 @@ LAVA_GAP := results/runs/cpu_grid/m3/Grid-LavaGapS5-v0/seed-0
 SWING_UP := results/runs/cpu_swingup_15k/m3/cartpole-swingup/seed-0
 
 agents: $(INSTALLED)
-	$(BIN)/snakemake --cores all $(LAVA_GAP)/scores.h5 $(SWING_UP)/scores.h5 --configfile config/cpu_attention.yaml
+	$(BIN)/snakemake --cores all $(LAVA_GAP)/scores.h5 --configfile config/cpu_study.yaml
+	$(BIN)/snakemake --cores all $(SWING_UP)/scores.h5 --configfile config/cpu_attention.yaml
 	rm -rf agents/lava-gap agents/swing-up
 	$(BIN)/m3 push $(LAVA_GAP) agents/lava-gap
 	$(BIN)/m3 push $(SWING_UP) agents/swing-up

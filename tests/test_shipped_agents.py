@@ -18,7 +18,8 @@ from m3.files.run_folder import read_settings
 from m3.hub.card import Card
 
 ROOT = Path(__file__).parents[1]
-AGENTS = ("agents/lava-gap", "agents/swing-up")
+AGENTS = {"agents/lava-gap": "cpu_study", "agents/swing-up": "cpu_attention"}
+"""Folder -> the experiment whose first seed it is."""
 MOST_BYTES = 3_500_000
 """Of both together; every clone has them."""
 
@@ -38,7 +39,7 @@ def test_they_are_small() -> None:
 def test_they_are_the_first_seeds_of_the_experiment_as_it_is_now(name: str) -> None:
     settings = read_settings(Path(name))
     run = Run(settings.benchmark, "m3", settings.task, 0)
-    assert load_experiment(Path("config/cpu_attention.yaml")).runs[run] == settings
+    assert load_experiment(Path("config", f"{AGENTS[name]}.yaml")).runs[run] == settings
     assert settings.training_version == TRAINING_VERSION
     assert f":= {Path('results/runs', run.folder)}\n" in Path("Makefile").read_text()
 
