@@ -41,7 +41,7 @@ ROWS = (
     Row("[Lava gap](#lava-gap)", "cpu_grid", "Grid-LavaGapS5-v0", "9 cells of 3 symbols; one of 3", 0.85),
     Row(PICTURES, "cpu_picture", "Picture-Empty-6x6-v0", "32 x 32 pixels; one of 3", 0.85),
     Row(PICTURE_GAP, "cpu_picture_gap", "Picture-LavaGapS5-v0", "24 x 24 pixels; one of 3", 0.85),
-    Row("[Inverted pendulum](#inverted-pendulum)", "cpu_pendulum", "InvertedPendulum-v5", "4 numbers; one force", None),
+    Row("[Inverted pendulum](#inverted-pendulum)", "cpu_pendulum", "InvertedPendulum-v5", "4 numbers; one force", 950),
     Row("[Swing-up](#cart-pole-swing-up)", "cpu_swingup", "cartpole-swingup", "5 numbers; one force", 750),
     Row(AS_AUTHORS, "cpu_dmc", "cartpole-swingup", "5 numbers; one force", 750),
     Row("[Balance](#balance-and-reacher), the authors' settings", "cpu_dmc", "cartpole-balance", "the same", 900),
