@@ -26,13 +26,13 @@ OURS, RANDOM, PPO, SAC = "M3 (ours)", "random play", "PPO (SB3)", "SAC (SB3)"
 
 
 class Row(NamedTuple):
-    """A task of the study. ``solved``: the return that counts as solved; none: no criterion was set."""
+    """A task of the study. ``solved``: the return that counts as solved."""
 
     title: str
     benchmark: str
     task: str
     seen: str
-    solved: float | None
+    solved: float
 
 
 ROWS = (
@@ -68,7 +68,7 @@ def _cells(row: Row, published: pd.Series) -> list[str]:
     baselines = [_estimate(table, method, row.task) for method in (RANDOM, PPO, SAC)]
     return [
         *(row.title, row.seen, f"{runs.agent_steps.max():,}", f"**{_estimate(table, OURS, row.task)}**"),
-        *("" if row.solved is None else value(row.solved), *baselines),
+        *(value(row.solved), *baselines),
         *(value(published[row.task]) if row.task in published else "", duration(median(runs.wall_seconds))),
     ]
 
