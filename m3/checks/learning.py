@@ -8,7 +8,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import comb
@@ -79,7 +79,7 @@ def learned(run: Path) -> float:
     return float(sum(episodes.mean() for episodes in returns) / len(returns))
 
 
-def refuse_stored(seeds: Iterable[int], bands: Path) -> None:
+def refuse_stored(seeds: Collection[int], bands: Path) -> None:
     """Raise UserError where a seed is one of the stored ones: it would be the same run."""
     stored = json.loads(bands.read_text(encoding="utf-8"))
     for task, values in stored.items():
