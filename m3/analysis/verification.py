@@ -28,8 +28,8 @@ from m3.errors import UserError, shown
 from m3.files import hdf5
 from m3.files.names import AGGREGATES, METRICS, SCORE_TABLE, SCORES
 
-_KEYS = ("method", "task", "metric", "base", "seed", "steps", "threshold")
-"""Columns that say what a row is about."""
+_KEYS = ("method", "task", "metric", "base", "seed", "steps")
+"""Columns that say what a row is about. A profile's thresholds are not among them, as they are subject to rounding."""
 _MOST_TOLD = 5
 """Differences of one frame that are told one by one."""
 _Statistics = tuple[Aggregates, ScoreTable]
@@ -168,7 +168,7 @@ def frame_differences(name: str, stored: pd.DataFrame, again: pd.DataFrame) -> I
 
 
 def _by_key(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with one text per row that says what the row is about."""
+    """The frame with one text per row that says what the row is about; where several say the same, they are counted."""
     keys = [column for column in _KEYS if column in frame]
     columns = [frame[key].astype(str).tolist() for key in keys]
     texts = pd.Series(map(", ".join, zip(*columns, strict=True)), dtype=object)

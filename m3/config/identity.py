@@ -19,6 +19,7 @@ ADDED: dict[str, Any] = {
     "dataset": None,
     "environment[gymnasium].outside": "stop",
     "environment[gymnasium].when_it_fails": "stop",
+    "environment[dmc].train_step_limit": 1000,
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

@@ -25,6 +25,8 @@ class DmcEnvironment(Settings):
 
     family: Literal["dmc"]
     action_repeat: PositiveInt = 2
+    train_step_limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """Simulation steps after which a training episode is truncated; tests always have all 1000."""
 
 
 class CraftaxEnvironment(Settings):

@@ -35,7 +35,7 @@ with _no_display():
     from m3.environments.mujoco_rendering import OffscreenRenderer
 
 EPISODE_STEPS = 1000
-"""Simulation steps of an episode, in every task."""
+"""Simulation steps of an episode, in every task, unless the settings ask for shorter ones in training."""
 
 _STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 
@@ -62,29 +62,30 @@ def tasks() -> list[str]:
 
 
 def make(settings: EnvironmentSettings, task: str, mode: Mode) -> Environment:
-    """Make one task; training and test are alike. Raises UserError for an unknown task."""
+    """Make one task; only the length of training episodes may differ. Raises UserError for an unknown task."""
     assert isinstance(settings, DmcEnvironment)
     if task not in tasks():
         raise unknown_name("DeepMind Control task", task, tasks())
-    return ControlTask(settings, task)
+    return ControlTask(settings, task, settings.train_step_limit if mode == "train" else EPISODE_STEPS)
 
 
 class ControlTask(Environment):
     """One task: observation vector float32 (D,), the suite's entries flattened and joined in its own order.
 
     A step repeats its action ``action_repeat`` times, fewer where the episode ends, and sums the rewards. Actions in
-    [-1, 1] are mapped to the task's range. Episodes are truncated after 1000 simulation steps; none of the benchmark's
-    tasks terminates.
+    [-1, 1] are mapped to the task's range. Episodes are truncated after ``step_limit`` simulation steps; none of the
+    benchmark's tasks terminates.
 
     See Tassa et al., "DeepMind Control Suite", arXiv 1801.00690.
     """
 
-    def __init__(self, settings: DmcEnvironment, task: str) -> None:
+    def __init__(self, settings: DmcEnvironment, task: str, step_limit: int) -> None:
         domain, _, name = task.partition("-")
         # The time limit is counted here, where it can be saved and restored.
         with _quiet():
             self._env = suite.load(domain, name, task_kwargs={"time_limit": float("inf")})
         self._repeat = settings.action_repeat
+        self._step_limit = step_limit
         self._steps = 0
         self._renderer: OffscreenRenderer | None = None
         range_ = self._env.action_spec()
@@ -116,7 +117,7 @@ class ControlTask(Environment):
             result = self._env.step(scaled)
             self._steps += 1
             reward += result.reward
-            truncated = self._steps >= EPISODE_STEPS
+            truncated = self._steps >= self._step_limit
             if result.last() or truncated:
                 break
         # Without a time limit the suite only ends an episode where the task itself does.

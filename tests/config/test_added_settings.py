@@ -62,13 +62,16 @@ OTHER_VALUES = {
     "dataset": "dataset.h5",
     "environment[gymnasium].outside": "clip",
     "environment[gymnasium].when_it_fails": "truncate",
+    "environment[dmc].train_step_limit": 250,
 }
+RUNS = {"gymnasium": Run("cpu_cartpole", "m3", "CartPole-v1", 0), "dmc": Run("dmc500k", "m3", "walker-walk", 0)}
+"""A run of each family that has settings of its own in ``ADDED``."""
 
 
 @pytest.mark.parametrize("key", ADDED)
 def test_an_added_setting_is_a_part_of_the_identity_where_it_is_used(key: str) -> None:
-    gymnasium = "[gymnasium]" in key
-    settings = load_run(Run("cpu_cartpole", "m3", "CartPole-v1", 0) if gymnasium else Run("toy", "m3", "image", 0))
+    family = key.partition("[")[2].partition("]")[0]
+    settings = load_run(RUNS[family] if family else Run("toy", "m3", "image", 0))
     assert nested(key, ADDED[key]) == overlap(content_of(settings), nested(key, ADDED[key])), "the default changed"
     other = RunSettings.model_validate(merge([content_of(settings), nested(key, OTHER_VALUES[key])]))
     assert config_hash(other) != config_hash(settings)

@@ -47,11 +47,12 @@ class ScriptedTask:
 def scripted(monkeypatch):
     """Make an environment that plays a scripted episode."""
 
-    def make(repeat=2, end=None):
+    def make(repeat=2, end=None, mode="train", **settings):
         task = ScriptedTask(end)
         monkeypatch.setattr(dmc.suite, "load", lambda *args, **kwargs: task)
-        settings = DmcEnvironment(family="dmc", action_repeat=repeat)
-        return make_environment(settings, "walker-walk", "train"), task
+        return make_environment(
+            DmcEnvironment(family="dmc", action_repeat=repeat, **settings), "walker-walk", mode
+        ), task
 
     return make
 
@@ -84,6 +85,15 @@ def test_episodes_are_truncated_after_1000_simulation_steps(scripted, repeat, st
         assert [result.truncated for result in results] == [False] * (steps - 1) + [True]
         assert len(task.actions) == 1000
         assert results[-1].reward == last_reward
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("train", 50), ("test", 500)])
+def test_only_training_episodes_may_be_shorter(scripted, mode, steps):
+    environment, task = scripted(mode=mode, train_step_limit=99)
+    for _ in range(2):
+        environment.reset()
+        assert [environment.step(np.zeros(2)).truncated for _ in range(steps)] == [False] * (steps - 1) + [True]
+    assert len(task.actions) == (99 if mode == "train" else 1000)
 
 
 @pytest.mark.parametrize(("end", "steps", "last_reward"), [(3, 2, 3), (1000, 500, 999 + 1000)])

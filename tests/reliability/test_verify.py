@@ -198,18 +198,35 @@ def test_a_run_trained_by_one_software_after_another_is_found(root: Path, proble
 
 
 def test_statistics_that_do_not_follow_from_the_scores_are_found(root: Path, problems: Problems) -> None:
-    path = root / "results/own/craftax1m/aggregates.h5"
-    content, attributes = hdf5.read(path, aggregates.FORMAT, aggregates.VERSION)
-    before = content["metrics"]["estimate"][0]
-    content["metrics"]["estimate"][0] += 0.5
-    origin = Provenance(attributes["config"], attributes["config_hash"], [0, 1])
-    hdf5.write(path, aggregates.FORMAT, content, origin, aggregates.VERSION)
+    before, after = change_statistics(root, "metrics", "estimate", lambda found: found + np.eye(1, len(found))[0] / 2)
     found = problems("craftax1m/table_aggregates.md")
     [problem] = [
         text for text in found if text.startswith("results/own/craftax1m/aggregates.h5: metrics: estimate of M3")
     ]
-    assert problem.endswith(f" is {before + 0.5} in the file, now {before}")
+    assert problem.endswith(f" is {after} in the file, now {before}")
     assert "figures/own/craftax1m/table_aggregates.md: the text differs" in found
+
+
+@pytest.mark.parametrize(("factor", "same"), [(1 + 2**-51, True), (1 + 1e-6, False)])
+def test_another_processor_may_round_thresholds_otherwise(
+    root: Path, problems: Problems, factor: float, same: bool
+) -> None:
+    change_statistics(root, "profiles", "threshold", lambda thresholds: thresholds * factor)
+    found = problems("craftax1m/table_scores.md")
+    assert not found if same else "profiles: threshold of M3" in found[0]
+
+
+def change_statistics(
+    root: Path, frame: str, column: str, change: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, float]:
+    """Change a column of the stored statistics; return its first value before and after."""
+    path = root / "results/own/craftax1m/aggregates.h5"
+    content, attributes = hdf5.read(path, aggregates.FORMAT, aggregates.VERSION)
+    before = content[frame][column]
+    content[frame][column] = change(before)
+    origin = Provenance(attributes["config"], attributes["config_hash"], [0, 1])
+    hdf5.write(path, aggregates.FORMAT, content, origin, aggregates.VERSION)
+    return before[0], content[frame][column][0]
 
 
 @pytest.mark.parametrize("file", ["craftax1m/iqm.pdf", "craftax1m/table_scores.md", "overview.png"])
