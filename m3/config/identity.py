@@ -20,6 +20,9 @@ ADDED: dict[str, Any] = {
     "environment[gymnasium].outside": "stop",
     "environment[gymnasium].when_it_fails": "stop",
     "environment[dmc].train_step_limit": 1000,
+    "tokenizer.optimizer.schedule": "constant",
+    "world_model.optimizer.schedule": "constant",
+    "controller.optimizer.schedule": "constant",
 }
 """Settings that were added when there were runs already, oldest first: key -> what earlier runs had in its place.
 

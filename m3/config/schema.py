@@ -29,6 +29,8 @@ class Optimizer(Settings):
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
     max_gradient_norm: PositiveFloat
+    schedule: Literal["constant", "linear"] = "constant"
+    """Of the learning rate; ``linear`` lets it fall from its full value in the first epoch towards 0 after the last."""
 
 
 class Schedule(Settings):

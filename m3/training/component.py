@@ -17,6 +17,7 @@ from m3.nn.host import download
 from m3.nn.precision import autocast, tf32_products
 from m3.seeding import Randomness
 from m3.training.capture import Captured
+from m3.training.schedule import learning_rate
 from m3.training.state import to_arrays, to_tensors
 
 _DECAYED = (nn.Linear, nn.Conv2d, EnsembleLinear)
@@ -84,7 +85,7 @@ class Component(ABC):
         self.schedule = schedule
         self._precision = precision
         self._device = device
-        self._max_gradient_norm = optimizer.max_gradient_norm
+        self._optimizer_settings = optimizer
         decay = optimizer.weight_decay
         groups = module.parameters() if decay_all else decay_matrices_only(module, decay)
         self._optimizer = torch.optim.AdamW(
@@ -100,6 +101,15 @@ class Component(ABC):
     def capture(self) -> None:
         """Capture what steps do on the device and replay it: the same results, without the host's part of the time."""
         self._captured = {}
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the learning rate of an epoch, counted from 1, of a run of ``epochs``."""
+        rate = learning_rate(self._optimizer_settings, epoch, epochs)
+        for group in self._optimizer.param_groups:
+            if group["lr"] != rate:
+                group["lr"] = rate
+                if self._captured is not None:
+                    self.capture()  # anew, as what was captured has the old rate in it
 
     @abstractmethod
     def ready(self) -> bool:
@@ -165,7 +175,7 @@ class Component(ABC):
                 computed = self.compute(batch, form)
             self._optimizer.zero_grad(set_to_none=True)
             computed.loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._max_gradient_norm)
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self._optimizer_settings.max_gradient_norm)
         self._optimizer.step()
         scalars = {**computed.scalars, "loss": computed.loss, "gradient_norm": norm}
         return {name: value.detach() for name, value in scalars.items()}, computed.per_window

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from typing import Protocol, TypeVar
 
-from m3.config.schema import RunSettings
+from m3.config.schema import Optimizer, RunSettings
 
 T = TypeVar("T")
 Work = Generator[None, None, T]
@@ -32,6 +32,12 @@ def is_curious(settings: RunSettings, epoch: int) -> bool:
     """Tell whether curiosity counts in an epoch; it may stop when collecting stops (Simulus-A)."""
     last = settings.collection.last_epoch
     return last is None or epoch <= last or not settings.controller.curiosity_while_collecting_only
+
+
+def learning_rate(optimizer: Optimizer, epoch: int, epochs: int) -> float:
+    """Return the learning rate in an epoch, counted from 1, of a run of ``epochs``."""
+    left = 1 - (epoch - 1) / epochs if optimizer.schedule == "linear" else 1
+    return optimizer.learning_rate * left
 
 
 class Progress(Protocol):

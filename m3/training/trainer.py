@@ -119,6 +119,7 @@ class Trainer:
             self.log.add_evaluation(self.epoch, self.collector.agent_steps, scores)
             return {"evaluation/return": float(scores.returns.mean())}
         else:
+            self.components[part].begin_epoch(self.epoch, self.settings.epochs)
             return (yield from self.components[part].train(random, self.epoch))
         return {}
 

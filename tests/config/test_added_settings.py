@@ -63,6 +63,9 @@ OTHER_VALUES = {
     "environment[gymnasium].outside": "clip",
     "environment[gymnasium].when_it_fails": "truncate",
     "environment[dmc].train_step_limit": 250,
+    "tokenizer.optimizer.schedule": "linear",
+    "world_model.optimizer.schedule": "linear",
+    "controller.optimizer.schedule": "linear",
 }
 RUNS = {"gymnasium": Run("cpu_cartpole", "m3", "CartPole-v1", 0), "dmc": Run("dmc500k", "m3", "walker-walk", 0)}
 """A run of each family that has settings of its own in ``ADDED``."""

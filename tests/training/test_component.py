@@ -1,6 +1,7 @@
 """The loop that trains any component."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -20,11 +21,16 @@ CPU = torch.device("cpu")
 class Scripted(Component):
     """Four weights whose loss is their sum times a given number in every step."""
 
-    def __init__(self, slopes: list[float], reported: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        slopes: list[float],
+        reported: torch.dtype = torch.float32,
+        schedule: Literal["constant", "linear"] = "constant",
+    ) -> None:
         module = nn.Sequential(nn.Linear(4, 1, bias=False), nn.Dropout(0.5))
-        schedule = Schedule(start_after_epoch=0, steps_per_epoch=len(slopes), batch_size=1)
-        optimizer = Optimizer(learning_rate=0.1, weight_decay=0.0, max_gradient_norm=3.0)
-        super().__init__("scripted", module, schedule, optimizer, "fp32", CPU)
+        steps = Schedule(start_after_epoch=0, steps_per_epoch=len(slopes), batch_size=1)
+        optimizer = Optimizer(learning_rate=0.1, weight_decay=0.0, max_gradient_norm=3.0, schedule=schedule)
+        super().__init__("scripted", module, steps, optimizer, "fp32", CPU)
         self.weight = module[0].weight
         self.slopes = iter(slopes)
         self.reported = reported
@@ -73,6 +79,22 @@ def test_the_optimiser_is_torchs_plain_adamw_with_clipped_gradients() -> None:
         plain.grad = torch.full((1, 4), slope * min(1.0, 3.0 / norm))
         optimizer.step()
     assert_close(component.weight, plain)
+
+
+@pytest.mark.parametrize(("schedule", "steps"), [("constant", [0.1, 0.1, 0.1]), ("linear", [0.1, 0.075, 0.025])])
+@pytest.mark.parametrize("captured", [False, True])
+def test_the_learning_rate_follows_its_schedule(
+    schedule: Literal["constant", "linear"], steps: list[float], captured: bool
+) -> None:
+    """AdamW's first steps along a constant gradient are as long as the learning rate."""
+    component = Scripted([1.0] * 20, schedule=schedule)
+    if captured:
+        component.capture()
+    for epoch, step in zip((1, 2, 4), steps, strict=True):
+        component.begin_epoch(epoch, epochs=4)
+        before = component.weight.detach().clone()
+        component.step(randomness(CPU, 0), epoch)
+        assert_close(before - component.weight, torch.full((1, 4), step), rtol=1e-4, atol=0)
 
 
 def test_gradients_are_fresh_in_every_step_and_clipped_together() -> None:
@@ -129,4 +151,5 @@ def test_optimisers_of_the_paper() -> None:
     settings = toy_settings("image")
     assert settings.tokenizer is not None
     found = [part.optimizer for part in (settings.tokenizer, settings.world_model, settings.controller)]
-    assert [tuple(o.model_dump().values()) for o in found] == [(1e-4, 0.01, 10), (2e-4, 0.05, 3), (2e-4, 0.01, 3)]
+    values = [tuple(part.model_dump().values()) for part in found]
+    assert values == [(1e-4, 0.01, 10, "constant"), (2e-4, 0.05, 3, "constant"), (2e-4, 0.01, 3, "constant")]
