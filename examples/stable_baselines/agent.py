@@ -1,7 +1,7 @@
 """PPO, SAC and other agents of Stable-Baselines3 as variants, trained by the same workflow as M3.
 
     pip install 'm3[baselines]'
-    snakemake --cores 2 --configfile config/cpu_baselines.yaml
+    snakemake --cores 2 --configfile config/cpu_study.yaml
 
 A variant's file names this script as its `command`, and in its `options` the agent's class and arguments:
 

@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from m3.analysis import aggregates, catalog, scores, tables
 from m3.analysis.aggregates import FRAMES, Aggregates
 from m3.analysis.aggregation import aggregate
-from m3.analysis.captions import caption
+from m3.analysis.captions import caption, diagnosis_caption
+from m3.analysis.diagnosis import Diagnoses, read_diagnoses, table_files
 from m3.analysis.explore import explore_page
 from m3.analysis.figures import draw
+from m3.analysis.figures.diagnosis import diagnosis_figure
 from m3.analysis.joint import joint_figure
 from m3.analysis.links import linked_folders, refuse_foreign
 from m3.analysis.run_origins import RunOrigins
@@ -26,7 +28,7 @@ from m3.analysis.style import save, style
 from m3.config.yaml_files import parse_yaml
 from m3.errors import UserError, shown
 from m3.files import hdf5
-from m3.files.names import AGGREGATES, METRICS, SCORE_TABLE, SCORES
+from m3.files.names import AGGREGATES, DIAGNOSIS, METRICS, SCORE_TABLE, SCORES
 
 _KEYS = ("method", "task", "metric", "base", "seed", "steps")
 """Columns that say what a row is about. A profile's thresholds are not among them, as they are subject to rounding."""
@@ -74,6 +76,9 @@ def verify(paths: Iterable[Path]) -> Findings:
             if not folders:
                 raise UserError(f"{folder} has no folders with {AGGREGATES}: make the file again")
             differences = _joint_differences(path, [statistics_in(root, benchmark) for benchmark in folders])
+        elif path.stem in {entry.name for entry in catalog.DIAGNOSIS}:
+            statistics, table = statistics_in(root, folder)
+            differences = _diagnosis_differences(path, _diagnoses(root, folder, table, statistics.info.label))
         else:
             differences = _product_differences(path, *statistics_in(root, folder))
         findings.conclude(str(path), "made again", differences)
@@ -126,12 +131,12 @@ def _settings(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
 
 def _collected_differences(root: Path, folder: Path, stored: ScoreTable, origins: RunOrigins) -> Iterator[str]:
     """What differs between a table and the published scores and runs that it was collected from."""
-    how = _settings(folder / SCORE_TABLE, {"scores": str, "methods": list, "labels": list, "score_files": list})
+    how = _collecting(folder)
     sources = Sources(
         published=None if how["scores"] == "own" else root / "results" / "published",
         methods=tuple(how["methods"]),
         runs=origins.folders,
-        labels=dict(label.partition("=")[::2] for label in how["labels"]),
+        labels=_labels(how),
         files=[root / file for file in how["score_files"]],
     )
     if not (sources.published or sources.runs or sources.files):
@@ -139,6 +144,26 @@ def _collected_differences(root: Path, folder: Path, stored: ScoreTable, origins
         return
     again = collect(stored.benchmark, sources, root / "config", origins.read)
     yield from _frames_differences(stored, again, ["methods", "tasks", "scores", "curves", "runs"])
+
+
+def _collecting(folder: Path) -> dict[str, Any]:
+    """How the table of scores in a folder was collected."""
+    return _settings(folder / SCORE_TABLE, {"scores": str, "methods": list, "labels": list, "score_files": list})
+
+
+def _labels(collecting: Mapping[str, Any]) -> dict[str, str]:
+    """Names of variants in figures."""
+    return dict(label.partition("=")[::2] for label in collecting["labels"])
+
+
+def _diagnoses(root: Path, folder: Path, table: ScoreTable, label: str) -> Diagnoses:
+    """Of those runs of a benchmark's table that were diagnosed."""
+    runs = [run for run in RunOrigins(root, table).folders if (run / DIAGNOSIS).exists()]
+    for run in runs:
+        refuse_foreign(run / DIAGNOSIS, root / "results")
+    if not runs:
+        raise UserError(f"no run of {folder / SCORE_TABLE} has a {DIAGNOSIS}")
+    return read_diagnoses(runs, _labels(_collecting(folder)), label)
 
 
 def _frames_differences(
@@ -182,14 +207,34 @@ def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) 
     """What differs between a figure or table and the same made again."""
     name, suffix = path.stem, path.suffix.removeprefix(".")
     if name in catalog.table_names(len(table.trained)) and suffix in catalog.TABLE_SUFFIXES:
-        if path.read_text(encoding="utf-8") != tables.files(name, statistics, table)[suffix]:
-            yield "the text differs"
+        yield from _text_differences(path, tables.files(name, statistics, table))
     elif name in catalog.figure_names(table.benchmark, len(table.trained), table.has_published):
         with style():
             if path.read_bytes() not in _saved(draw(name, statistics, table), caption(name, statistics, table), path):
                 yield _OTHER_DRAWING
     else:
         yield f"there is no figure or table {name!r} of {table.benchmark}"
+
+
+def _diagnosis_differences(path: Path, diagnoses: Diagnoses) -> Iterator[str]:
+    """The same of what shows how well world models predict."""
+    _, table = (entry.name for entry in catalog.DIAGNOSIS)
+    if path.stem == table:
+        yield from _text_differences(path, table_files(diagnoses))
+    else:
+        with style():
+            drawn = diagnosis_figure(diagnoses)
+            if path.read_bytes() not in _saved(drawn, diagnosis_caption(diagnoses), path):
+                yield _OTHER_DRAWING
+
+
+def _text_differences(path: Path, texts: Mapping[str, str]) -> Iterator[str]:
+    """What differs between a table's file and its text, by suffix, made again."""
+    suffix = path.suffix.removeprefix(".")
+    if suffix not in texts:
+        yield f"tables have no files of type {suffix!r}: valid are {', '.join(texts)}"
+    elif path.read_text(encoding="utf-8") != texts[suffix]:
+        yield "the text differs"
 
 
 _OTHER_DRAWING = "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"

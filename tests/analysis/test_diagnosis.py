@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnosis_content import diagnosis_content
 
 from m3.analysis.captions import diagnosis_caption
 from m3.analysis.diagnosis import diagnosis_table, read_diagnoses
@@ -13,29 +14,11 @@ from m3.errors import UserError
 from m3.files import hdf5
 from m3.files.provenance import Provenance
 
-NAN = np.nan
-
 
 def write_diagnosis(folder: Path, variant: str = "m3", seed: int = 0, task: str = "Pong", benchmark: str = "b") -> Path:
-    """Four steps, of which the last ends the episode; two dreams of three steps; two scored episodes."""
+    """A run with a diagnosis and two scored episodes."""
     run = folder / benchmark / variant / task / f"seed-{seed}"
-    content = {
-        **{"benchmark": benchmark, "variant": variant, "task": task, "seed": seed, "agent_steps": 100},
-        "temperature": 0.5,
-        "extent": {"episodes": 2, "steps": 500, "dreams": 2},
-        "predictions": {
-            "observation_loss": np.array([1, 2, 3, 4.0]) + seed,
-            "observation_entropy": np.array([1, 1, 1, 1.0]),
-            "reward": np.array([0, 0, 1, 1.0]),
-            "predicted_reward": np.array([0.1, 0, 0.8, 1.1]),
-            "ended": np.array([False, False, False, True]),
-            "end_probability": np.array([0.001, 0.002, 0.003, 0.7]),
-        },
-        "dreams": {
-            "wrong": np.array([[0.1, 0.3, NAN], [0.3, NAN, NAN]]),
-            "unchanged": np.full((2, 3), 0.5),
-        },
-    }
+    content = diagnosis_content(benchmark, variant, task, seed)
     provenance = Provenance("{}", "0", [seed])
     hdf5.write(run / "diagnosis.h5", "m3.diagnosis", content, provenance)
     hdf5.write(run / "scores.h5", "m3.scores", {"returns": np.array([1.0, 3.0 + seed])}, provenance)

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnosis_content import diagnosis_content
 
 from m3.analysis import aggregates
 from m3.cli import main
 from m3.config.yaml_files import dump_yaml
 from m3.files import hdf5, provenance
+from m3.files.names import DIAGNOSIS, DIAGNOSIS_FORMAT
 from m3.files.provenance import Provenance
 
 ROOT = Path(__file__).parents[2]
 TASK = "Craftax-Symbolic-v1"
-FILES = ("iqm.pdf", "own_curves.png", "table_scores.md", "table_runs.csv", "table_aggregates.tex")
+SCORES = ("iqm.pdf", "own_curves.png", "table_scores.md", "table_runs.csv", "table_aggregates.tex")
+DIAGNOSES = ("diagnosis.png", "diagnosis.md", "table_diagnosis.tex")
 
 
 def write_run(
@@ -43,6 +46,7 @@ def write_run(
     }
     hdf5.write(folder / "scores.h5", "m3.scores", {**identity, **scores}, origin)
     hdf5.write(folder / "metrics.h5", "m3.metrics", {**identity, **metrics}, origin)
+    hdf5.write(folder / DIAGNOSIS, DIAGNOSIS_FORMAT, diagnosis_content("craftax1m", variant, TASK, seed), origin)
     for old in folder.glob("resolved-*"):
         old.unlink()
     (folder / f"resolved-{config_hash[:8]}.yaml").write_text(config)
@@ -61,7 +65,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_of = ["--scores", table, "--aggregates", statistics]
     collected = ["--benchmark", "craftax1m", "--published", str(root / "results/published"), "--scores", "own"]
     collected += ["--config", str(root / "config")]
-    labels = ["--labels", "m3=M3 (ours)", "tiny=M3 tiny"]
+    of_runs = ["--runs", *map(str, runs), "--labels", "m3=M3 (ours)", "tiny=M3 tiny"]
     bootstrap = [
         "--repetitions",
         "50",
@@ -73,11 +77,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(results / "aggregates.csv"),
     ]
     for command in (
-        ["collect", *collected, "--runs", *map(str, runs), *labels, "--output", table],
+        ["collect", *collected, *of_runs, "--output", table],
         ["aggregate", "--scores", table, "--output", statistics, *bootstrap],
         ["figures", *made_of, "--output", str(figures), "--only", "iqm", "own_curves"],
         ["tables", *made_of, "--output", str(figures)],
         ["overview", *made_of, "--output", str(figures.parent)],
+        ["diagnosis-figure", *of_runs, "--benchmark-label", "Craftax 1M", "--output", str(figures)],
     ):
         assert main(command) == 0
     return root
@@ -113,7 +118,11 @@ def problems(root: Path, capsys: pytest.CaptureFixture[str]) -> Problems:
 def test_what_the_suite_made_is_right(problems: Problems, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         problems(
-            *(f"craftax1m/{name}" for name in FILES), "overview.pdf", "training_time.png", "overview.md", "explore.html"
+            *(f"craftax1m/{name}" for name in (*SCORES, *DIAGNOSES)),
+            "overview.pdf",
+            "training_time.png",
+            "overview.md",
+            "explore.html",
         )
         == []
     )
@@ -167,6 +176,18 @@ def test_a_missing_run_is_named(root: Path, problems: Problems) -> None:
         f"run m3/{TASK}/seed-0 is missing: results/runs/craftax1m/m3/{TASK}/seed-0 has no scores.h5 or no metrics.h5"
     )
     assert f"results/own/craftax1m/scores.h5: scores: M3 (ours), {TASK}, 0, 20 is not there any more" in found
+
+
+def test_another_diagnosis_is_found(root: Path, problems: Problems) -> None:
+    [path] = root.glob("results/runs/craftax1m/m3/*/seed-0/diagnosis.h5")
+    content, attributes = hdf5.read(path, DIAGNOSIS_FORMAT)
+    content["predictions"]["observation_loss"] += 1
+    hdf5.write(path, DIAGNOSIS_FORMAT, content, Provenance(attributes["config"], attributes["config_hash"], [0]))
+    [problem] = problems("craftax1m/table_diagnosis.csv")
+    assert problem == "figures/own/craftax1m/table_diagnosis.csv: the text differs"
+    for file in root.glob("results/runs/*/*/*/*/diagnosis.h5"):
+        file.unlink()
+    assert main(["verify", str(root / "figures/own/craftax1m/diagnosis.png")]) == 2
 
 
 def test_other_settings_in_a_runs_folder_are_found(root: Path, problems: Problems) -> None:
@@ -229,7 +250,16 @@ def change_statistics(
     return before[0], content[frame][column][0]
 
 
-@pytest.mark.parametrize("file", ["craftax1m/iqm.pdf", "craftax1m/table_scores.md", "overview.png"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "craftax1m/iqm.pdf",
+        "craftax1m/table_scores.md",
+        "craftax1m/diagnosis.png",
+        "craftax1m/table_diagnosis.md",
+        "overview.png",
+    ],
+)
 def test_an_edited_figure_or_table_is_found(root: Path, problems: Problems, file: str) -> None:
     path = root / "figures/own" / file
     content = path.read_bytes()
