@@ -20,7 +20,8 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --dist loadgroup --durations 10 --ignore tests/slurm
+# by file, as its tests share fixtures, of which some take minutes
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --verbosity 0 --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10 --ignore tests/slurm
 
 .PHONY: help setup quickstart test test-all slurm-test slurm-rehearsal learning-check gpu-report lint agents site package lock schemas
 
