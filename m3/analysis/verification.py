@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,9 +209,7 @@ def _product_differences(path: Path, statistics: Aggregates, table: ScoreTable) 
     if name in catalog.table_names(len(table.trained)) and suffix in catalog.TABLE_SUFFIXES:
         yield from _text_differences(path, tables.files(name, statistics, table))
     elif name in catalog.figure_names(table.benchmark, len(table.trained), table.has_published):
-        with style():
-            if path.read_bytes() not in _saved(draw(name, statistics, table), caption(name, statistics, table), path):
-                yield _OTHER_DRAWING
+        yield from _drawing_differences(path, lambda: (draw(name, statistics, table), caption(name, statistics, table)))
     else:
         yield f"there is no figure or table {name!r} of {table.benchmark}"
 
@@ -222,10 +220,7 @@ def _diagnosis_differences(path: Path, diagnoses: Diagnoses) -> Iterator[str]:
     if path.stem == table:
         yield from _text_differences(path, table_files(diagnoses))
     else:
-        with style():
-            drawn = diagnosis_figure(diagnoses)
-            if path.read_bytes() not in _saved(drawn, diagnosis_caption(diagnoses), path):
-                yield _OTHER_DRAWING
+        yield from _drawing_differences(path, lambda: (diagnosis_figure(diagnoses), diagnosis_caption(diagnoses)))
 
 
 def _text_differences(path: Path, texts: Mapping[str, str]) -> Iterator[str]:
@@ -237,7 +232,11 @@ def _text_differences(path: Path, texts: Mapping[str, str]) -> Iterator[str]:
         yield "the text differs"
 
 
-_OTHER_DRAWING = "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"
+def _drawing_differences(path: Path, made_again: Callable[[], tuple[Figure, str]]) -> Iterator[str]:
+    """What differs between a figure's file and the figure, with its caption, made again."""
+    with style():
+        if path.read_bytes() not in _saved(*made_again(), path):
+            yield "the drawing differs: other numbers, or another version of the suite or of matplotlib drew it"
 
 
 def _joint_differences(path: Path, benchmarks: Sequence[_Statistics]) -> Iterator[str]:
@@ -247,9 +246,7 @@ def _joint_differences(path: Path, benchmarks: Sequence[_Statistics]) -> Iterato
         if path.read_text(encoding="utf-8") != explore_page(both):
             yield "the page differs: other numbers, or another version of the suite or of bokeh made it"
         return
-    with style():
-        if path.read_bytes() not in _saved(*joint_figure(path.stem, both), path):
-            yield _OTHER_DRAWING
+    yield from _drawing_differences(path, lambda: joint_figure(path.stem, both))
 
 
 def _saved(figure: Figure, text: str, path: Path) -> list[bytes]:

@@ -105,11 +105,13 @@ class Component(ABC):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate of an epoch, counted from 1, of a run of ``epochs``."""
         rate = learning_rate(self._optimizer_settings, epoch, epochs)
-        for group in self._optimizer.param_groups:
-            if group["lr"] != rate:
-                group["lr"] = rate
-                if self._captured is not None:
-                    self.capture()  # anew, as what was captured has the old rate in it
+        groups = self._optimizer.param_groups
+        if all(group["lr"] == rate for group in groups):
+            return
+        for group in groups:
+            group["lr"] = rate
+        if self._captured is not None:
+            self.capture()  # anew, as what was captured has the old rate in it
 
     @abstractmethod
     def ready(self) -> bool:
